@@ -1,0 +1,247 @@
+/**
+ * What happens to a goal, one tagged union. The names (`kind`) and the subjects
+ * are a stable contract with whoever listens.
+ *
+ * The loop makes events; sinks carry them. `StoredEvent` is an event with its
+ * number, its time and its message id.
+ */
+import * as Schema from "effect/Schema"
+import { Goal, GoalId } from "./Goal.js"
+import { AttemptResult, GoalOutcome } from "./Outcome.js"
+import { Decision } from "./Permission.js"
+import { BudgetAxis, Usage } from "./Usage.js"
+import { AcceptanceVerdict } from "./Verdict.js"
+import { key, optional, tag, WireDuration, WireTime } from "./Wire.js"
+
+const goalId = key(GoalId, "goal_id")
+
+export class GoalStarted extends Schema.Class<GoalStarted>("GoalStarted")({
+  _tag: tag("GoalStarted", "goal_started"),
+  goalId,
+  goal: Goal
+}) {}
+
+/** The last event of a goal, exactly once, however it ended. */
+export class GoalCompleted extends Schema.Class<GoalCompleted>("GoalCompleted")({
+  _tag: tag("GoalCompleted", "goal_completed"),
+  goalId,
+  outcome: GoalOutcome
+}) {}
+
+export class AttemptStarted extends Schema.Class<AttemptStarted>("AttemptStarted")({
+  _tag: tag("AttemptStarted", "attempt_started"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  usage: Usage
+}) {}
+
+export class AttemptCompleted extends Schema.Class<AttemptCompleted>("AttemptCompleted")({
+  _tag: tag("AttemptCompleted", "attempt_completed"),
+  goalId,
+  result: AttemptResult
+}) {}
+
+export class DecisionMade extends Schema.Class<DecisionMade>("DecisionMade")({
+  _tag: tag("DecisionMade", "decision"),
+  goalId,
+  decision: Decision
+}) {}
+
+export class AcceptanceEvaluated extends Schema.Class<AcceptanceEvaluated>("AcceptanceEvaluated")({
+  _tag: tag("AcceptanceEvaluated", "acceptance"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  verdict: AcceptanceVerdict
+}) {}
+
+export class BudgetExhaustedEvent extends Schema.Class<BudgetExhaustedEvent>("BudgetExhaustedEvent")({
+  _tag: tag("BudgetExhausted", "budget_exhausted"),
+  goalId,
+  axis: BudgetAxis,
+  usage: Usage
+}) {}
+
+export class Escalated extends Schema.Class<Escalated>("Escalated")({
+  _tag: tag("Escalated", "escalate"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  reason: Schema.String
+}) {}
+
+export class ReplayDecided extends Schema.Class<ReplayDecided>("ReplayDecided")({
+  _tag: tag("ReplayDecided", "replay_decision"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  /** `fresh_session_retry`, `next_turn`, `compact_and_retry`, `sleep`, `same_turn`, `escalate`. */
+  decision: Schema.String,
+  /** The error that was decided upon. */
+  error: Schema.String
+}) {}
+
+export class CompactRequested extends Schema.Class<CompactRequested>("CompactRequested")({
+  _tag: tag("CompactRequested", "compact_requested"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  focus: Schema.String,
+  /** `token_pressure`, `session_age`, `prompt_too_long`. */
+  reason: Schema.String
+}) {}
+
+export class CompactCompleted extends Schema.Class<CompactCompleted>("CompactCompleted")({
+  _tag: tag("CompactCompleted", "compact_completed"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  succeeded: Schema.Boolean,
+  /** Tokens in the context, where the agent reports them. */
+  before: optional(Schema.NonNegativeInt, "before"),
+  after: optional(Schema.NonNegativeInt, "after"),
+  error: optional(Schema.String, "error")
+}) {}
+
+export class CompactSummaryStored extends Schema.Class<CompactSummaryStored>("CompactSummaryStored")({
+  _tag: tag("CompactSummaryStored", "compact_summary_stored"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  /** UTF-16 length of the summary. */
+  length: Schema.NonNegativeInt
+}) {}
+
+export class Progress extends Schema.Class<Progress>("Progress")({
+  _tag: tag("Progress", "progress"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  usage: Usage
+}) {}
+
+export class ExtractMemoriesCompleted extends Schema.Class<ExtractMemoriesCompleted>("ExtractMemoriesCompleted")({
+  _tag: tag("ExtractMemoriesCompleted", "extract_memories_completed"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  saved: Schema.NonNegativeInt
+}) {}
+
+export class ExtractMemoriesSkipped extends Schema.Class<ExtractMemoriesSkipped>("ExtractMemoriesSkipped")({
+  _tag: tag("ExtractMemoriesSkipped", "extract_memories_skipped"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  reason: Schema.String
+}) {}
+
+export class AutoDreamOutcome extends Schema.Class<AutoDreamOutcome>("AutoDreamOutcome")({
+  _tag: tag("AutoDreamOutcome", "auto_dream_outcome"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  outcome: Schema.String
+}) {}
+
+export class GoalPaused extends Schema.Class<GoalPaused>("GoalPaused")({
+  _tag: tag("GoalPaused", "goal_paused"),
+  goalId
+}) {}
+
+export class GoalResumed extends Schema.Class<GoalResumed>("GoalResumed")({
+  _tag: tag("GoalResumed", "goal_resumed"),
+  goalId
+}) {}
+
+export class OperatorMessage extends Schema.Class<OperatorMessage>("OperatorMessage")({
+  _tag: tag("OperatorMessage", "operator_message"),
+  goalId,
+  message: Schema.String,
+  /** `queued` for the next turn, or `steered` into the running one. */
+  delivery: Schema.Literal("queued", "steered")
+}) {}
+
+/** What the agent is doing, for people who watch. Bounded text; may be dropped under load. */
+export class AgentActivity extends Schema.Class<AgentActivity>("AgentActivity")({
+  _tag: tag("AgentActivity", "agent_activity"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  /** `said`, `tool`, `tool_result`, `retrying`, `rate_limited`, `compacting`, `background`, `tokens`. */
+  activity: Schema.String,
+  text: Schema.String
+}) {}
+
+export class PermissionRequested extends Schema.Class<PermissionRequested>("PermissionRequested")({
+  _tag: tag("PermissionRequested", "permission_requested"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  tool: Schema.String,
+  toolUseId: optional(Schema.String, "tool_use_id")
+}) {}
+
+/** The goal waits: the agent or the provider said until when. (ours) */
+export class GoalSleeping extends Schema.Class<GoalSleeping>("GoalSleeping")({
+  _tag: tag("GoalSleeping", "goal_sleeping"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  duration: WireDuration,
+  reason: Schema.String
+}) {}
+
+export const DriverEvent = Schema.Union(
+  GoalStarted,
+  GoalCompleted,
+  AttemptStarted,
+  AttemptCompleted,
+  DecisionMade,
+  AcceptanceEvaluated,
+  BudgetExhaustedEvent,
+  Escalated,
+  ReplayDecided,
+  CompactRequested,
+  CompactCompleted,
+  CompactSummaryStored,
+  Progress,
+  ExtractMemoriesCompleted,
+  ExtractMemoriesSkipped,
+  AutoDreamOutcome,
+  GoalPaused,
+  GoalResumed,
+  OperatorMessage,
+  AgentActivity,
+  PermissionRequested,
+  GoalSleeping
+)
+export type DriverEvent = typeof DriverEvent.Type
+
+const subjects: { readonly [Tag in DriverEvent["_tag"]]: string } = {
+  GoalStarted: "agent.driver.goal.started",
+  GoalCompleted: "agent.driver.goal.completed",
+  AttemptStarted: "agent.driver.attempt.started",
+  AttemptCompleted: "agent.driver.attempt.completed",
+  DecisionMade: "agent.driver.decision",
+  AcceptanceEvaluated: "agent.driver.acceptance",
+  BudgetExhausted: "agent.driver.budget.exhausted",
+  Escalated: "agent.driver.escalate",
+  ReplayDecided: "agent.driver.replay",
+  CompactRequested: "agent.driver.compact",
+  CompactCompleted: "agent.driver.compact.completed",
+  CompactSummaryStored: "agent.driver.compact.summary_stored",
+  Progress: "agent.driver.progress",
+  ExtractMemoriesCompleted: "agent.driver.extract_memories.completed",
+  ExtractMemoriesSkipped: "agent.driver.extract_memories.skipped",
+  AutoDreamOutcome: "agent.driver.auto_dream",
+  GoalPaused: "agent.driver.goal.paused",
+  GoalResumed: "agent.driver.goal.resumed",
+  OperatorMessage: "agent.driver.goal.operator_message",
+  AgentActivity: "agent.driver.agent.activity",
+  PermissionRequested: "agent.driver.permission.requested",
+  GoalSleeping: "agent.driver.goal.sleeping"
+}
+
+/** Where an event is published on a message bus. */
+export const subjectOf = (event: DriverEvent): string => subjects[event._tag]
+
+/** An event with its place in the goal's sequence. */
+export class StoredEvent extends Schema.Class<StoredEvent>("StoredEvent")({
+  goalId,
+  /** From 1, without gaps per goal and run of the driver. */
+  sequence: Schema.Int.pipe(Schema.positive()),
+  /** Unique over restarts: lets a bus drop duplicates. */
+  messageId: key(Schema.String, "message_id"),
+  at: WireTime,
+  event: DriverEvent
+}) {
+  static readonly FromJson = Schema.parseJson(StoredEvent)
+}
