@@ -3,7 +3,7 @@ import * as Schema from "effect/Schema"
 import { GoalId, Metadata } from "./Goal.js"
 import { BudgetAxis, Usage } from "./Usage.js"
 import { AcceptanceVerdict, CriterionResult } from "./Verdict.js"
-import { key, optional, tag, WireDuration } from "./Wire.js"
+import { key, optional, tag, WireDuration, withDefault } from "./Wire.js"
 
 /** Every criterion passed. */
 export class Done extends Schema.Class<Done>("Done")({ _tag: tag("Done", "done") }) {}
@@ -37,7 +37,9 @@ export class Cancelled extends Schema.Class<Cancelled>("Cancelled")({ _tag: tag(
 /** A person has to look: the reason says at what. */
 export class Escalate extends Schema.Class<Escalate>("Escalate")({
   _tag: tag("Escalate", "escalate"),
-  reason: Schema.String
+  reason: Schema.String,
+  /** `policy`: more of the same would not help. `driver`: the driver or its surroundings could not do their part. */
+  by: withDefault(Schema.Literal("policy", "driver"), "by", () => "policy" as const)
 }) {}
 
 export const AttemptOutcome = Schema.Union(Done, NeedsRetry, Continue, Sleep, BudgetExhausted, Cancelled, Escalate)
@@ -58,6 +60,15 @@ export class AttemptResult extends Schema.Class<AttemptResult>("AttemptResult")(
   extras: Metadata
 }) {}
 
+/** What became of accepted work. */
+export class Delivery extends Schema.Class<Delivery>("Delivery")({
+  mode: Schema.Literal("branch", "squash", "patch", "merge"),
+  /** False: the work stays on the goal's branch, and `summary` says why. */
+  delivered: Schema.Boolean,
+  /** One sentence for people. */
+  summary: Schema.String
+}) {}
+
 /** How a goal ended. */
 export class GoalOutcome extends Schema.Class<GoalOutcome>("GoalOutcome")({
   goalId: key(GoalId, "goal_id"),
@@ -71,6 +82,8 @@ export class GoalOutcome extends Schema.Class<GoalOutcome>("GoalOutcome")({
   branch: optional(Schema.String, "branch"),
   /** Absolute path of the workspace. */
   worktree: optional(Schema.String, "worktree"),
+  /** Set when the goal was accepted. */
+  delivery: optional(Delivery, "delivery"),
   /** Start to end, pauses and sleeps included. */
   elapsed: WireDuration
 }) {

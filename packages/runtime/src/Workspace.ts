@@ -75,11 +75,14 @@ export interface DiffStat {
   readonly text: string
   /** Files changed, added, removed or renamed, untracked ones and the agent's own commits included. */
   readonly filesChanged: number
+  /** Names the content of the working tree: equal fingerprints, equal files. */
+  readonly fingerprint: string
 }
 
 /** What to do with finished work. */
 export type Delivery =
-  | { readonly mode: "branch" }
+  /** The work stays on the goal's branch; what is uncommitted is committed with `message`. */
+  | { readonly mode: "branch"; readonly message: string }
   | { readonly mode: "squash"; readonly message: string }
   | { readonly mode: "patch"; readonly file: string }
   | { readonly mode: "merge"; readonly target: string; readonly message: string }

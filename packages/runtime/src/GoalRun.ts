@@ -1,0 +1,190 @@
+/**
+ * What one run of a goal works with: its workspace, its gate, its agent session,
+ * and the budget as it stands. Made once per run, in the goal's scope.
+ */
+import type { Agent } from "@driver/agent/Agent"
+import { type GateError, type GateTicket, PermissionGate } from "@driver/agent/PermissionGate"
+import { AcceptanceEvaluated, DecisionMade, PermissionRequested } from "@driver/domain/DriverEvent"
+import { Budget, type Goal } from "@driver/domain/Goal"
+import type { Decision } from "@driver/domain/Permission"
+import { type BudgetAxis, charge, type TokenUsage, totalTokens, type Usage } from "@driver/domain/Usage"
+import type { AcceptanceVerdict } from "@driver/domain/Verdict"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { Acceptance, type AcceptanceError } from "./Acceptance.js"
+import type { BindingStore } from "./BindingStore.js"
+import { DecisionStore } from "./DecisionStore.js"
+import type { GoalControl } from "./GoalControl.js"
+import type { GoalLoopSettings } from "./GoalLoopSettings.js"
+import * as Sessions from "./Sessions.js"
+import { Workspace, type WorkspaceError, type WorkspaceInfo } from "./Workspace.js"
+
+/** Denials of the gate. */
+export interface Denials {
+  /** In a row; an allowed call ends the row. */
+  readonly consecutive: number
+  /** Decisions of any kind since the run began. */
+  readonly decisions: number
+}
+
+export interface GoalRun {
+  readonly goal: Goal
+  readonly control: GoalControl
+  readonly settings: GoalLoopSettings
+  readonly workspace: WorkspaceInfo
+  readonly ticket: GateTicket
+  readonly sessions: Sessions.Sessions
+  /** The goal's budget with the operator's limit on turns. */
+  readonly budget: Effect.Effect<Budget>
+  readonly denials: Effect.Effect<Denials>
+  /** Background work of the goal: interrupted when it ends. */
+  readonly hooks: FiberSet.FiberSet
+  /** Runs the criteria, tries again when they could not be evaluated, publishes and keeps the verdict. */
+  readonly evaluate: (turn: number) => Effect.Effect<AcceptanceVerdict, AcceptanceError, Acceptance>
+  /**
+   * Runs the agent part of a turn under its budget: charges active time and
+   * tokens while it runs, and completes the deferred when an axis is used up.
+   */
+  readonly metered: <A, E, R>(
+    base: Usage,
+    work: (watch: BudgetWatch) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<readonly [A, Duration.Duration], E, R>
+}
+
+export interface BudgetWatch {
+  readonly reached: Deferred.Deferred<BudgetAxis>
+  readonly onMetered: (tokens: TokenUsage) => Effect.Effect<void>
+  /** The shorter of the turn's limit and what is left of the wall time. */
+  readonly timeout: Duration.Duration
+  /** True when `timeout` is what is left of the budget. */
+  readonly timeoutIsBudget: boolean
+}
+
+export const make = (
+  goal: Goal,
+  control: GoalControl,
+  settings: GoalLoopSettings
+): Effect.Effect<
+  GoalRun,
+  WorkspaceError | GateError,
+  Agent | BindingStore | DecisionStore | PermissionGate | Workspace | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const workspace = yield* Effect.flatMap(Workspace, (it) => it.ensure(goal))
+    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, workspace: Option.some(workspace) }))
+    const decisions = yield* DecisionStore
+    const denials = yield* Ref.make<Denials>({ consecutive: 0, decisions: 0 })
+    const watching = yield* Ref.make(Option.none<Deferred.Deferred<BudgetAxis>>())
+    const budget = Effect.map(Ref.get(control.maxTurns), (override) => effectiveBudget(goal.budget, override))
+
+    const onDecision = (decision: Decision) =>
+      Effect.gen(function* () {
+        // A decision that cannot be recorded must not let a tool run: the gate turns this into a denial.
+        yield* Effect.orDie(decisions.record(decision))
+        const after = yield* Ref.updateAndGet(denials, (it) => countDecision(it, decision))
+        yield* control.publish(new DecisionMade({ goalId: goal.id, decision }))
+        const max = goal.budget.maxConsecutiveDenies
+        const watch = yield* Ref.get(watching)
+        if (max > 0 && after.consecutive >= max && Option.isSome(watch)) {
+          yield* Deferred.succeed(watch.value, "consecutive_denies")
+        }
+      })
+
+    const gate = yield* PermissionGate
+    const ticket = yield* gate.register({
+      goalId: goal.id,
+      workspace: workspace.path,
+      criteriaCommands: goal.acceptance.flatMap((it) => (it._tag === "Shell" ? [it.command] : [])),
+      onRequest: (request) =>
+        control.publish(
+          new PermissionRequested({
+            goalId: goal.id,
+            turn: request.turn,
+            tool: request.tool,
+            toolUseId: request.toolUseId
+          })
+        ),
+      onDecision
+    })
+    const sessions = yield* Sessions.make({ goal, control, workspace, ticket })
+    const hooks = yield* FiberSet.make()
+
+    return {
+      goal,
+      control,
+      settings,
+      workspace,
+      ticket,
+      sessions,
+      budget,
+      denials: Ref.get(denials),
+      hooks,
+      evaluate: (turn) => evaluate(goal, control, workspace, turn),
+      metered: (base, work) =>
+        Effect.gen(function* () {
+          const startedAt = yield* Clock.currentTimeMillis
+          const reached = yield* Deferred.make<BudgetAxis>()
+          yield* Ref.set(watching, Option.some(reached))
+          yield* SubscriptionRef.update(control.progress, (it) => ({
+            ...it,
+            usage: base,
+            activeSince: Option.some(startedAt)
+          }))
+          const limits = yield* budget
+          const left = Duration.subtract(limits.maxWallTime, base.wallTime)
+          const timeoutIsBudget = Duration.lessThan(left, settings.turnTimeout)
+          const result = yield* work({
+            reached,
+            timeout: timeoutIsBudget ? left : settings.turnTimeout,
+            timeoutIsBudget,
+            onMetered: (tokens) =>
+              Effect.gen(function* () {
+                // Its cost is known only when the turn has ended: until then the total is a lower bound.
+                const usage = charge(base, tokens, Option.none())
+                yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage }))
+                if (totalTokens(usage.tokens) >= limits.maxTokens) yield* Deferred.succeed(reached, "tokens")
+              })
+          })
+          const elapsed = Duration.millis(Math.max(0, (yield* Clock.currentTimeMillis) - startedAt))
+          yield* Ref.set(watching, Option.none())
+          return [result, elapsed] as const
+        })
+    }
+  })
+
+const countDecision = (denials: Denials, decision: Decision): Denials => ({
+  decisions: denials.decisions + 1,
+  consecutive:
+    decision.choice._tag === "Deny"
+      ? denials.consecutive + 1
+      : decision.choice._tag === "Allow"
+        ? 0
+        : denials.consecutive
+})
+
+/** The operator can only grow the limit. */
+export const effectiveBudget = (budget: Budget, maxTurns: Option.Option<number>): Budget =>
+  Option.match(maxTurns, {
+    onNone: () => budget,
+    onSome: (turns) => new Budget({ ...budget, maxTurns: Math.max(budget.maxTurns, turns) })
+  })
+
+const evaluate = (goal: Goal, control: GoalControl, workspace: WorkspaceInfo, turn: number) =>
+  Effect.gen(function* () {
+    const acceptance = yield* Acceptance
+    const verdict = yield* acceptance.evaluate(goal, workspace).pipe(
+      // A machine that is short of something for a moment must not end a night's work.
+      Effect.retry(Schedule.intersect(Schedule.spaced("2 seconds"), Schedule.recurs(2)))
+    )
+    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, verdict: Option.some(verdict) }))
+    yield* control.publish(new AcceptanceEvaluated({ goalId: goal.id, turn, verdict }))
+    return verdict
+  })

@@ -1,0 +1,88 @@
+/** `GoalLoop`'s step `Compacting`: a turn that shrinks the agent's context and is no work. */
+import {
+  AgentActivity,
+  BudgetExhaustedEvent,
+  CompactCompleted,
+  CompactRequested,
+  CompactSummaryStored
+} from "@driver/domain/DriverEvent"
+import { BudgetExhausted } from "@driver/domain/Outcome"
+import { charge, updateUsage } from "@driver/domain/Usage"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { activityOf } from "../Activity.js"
+import * as Attempt from "../Attempt.js"
+import { CompactSummaryStore } from "../CompactSummaryStore.js"
+import type { GoalRun } from "../GoalRun.js"
+import { afterCompaction, type LoopState, Phase } from "../LoopState.js"
+import { turnOf } from "./turnOf.js"
+
+export const compactingStep = (
+  run: GoalRun,
+  state: LoopState,
+  { focus, reason }: Extract<Phase, { _tag: "Compacting" }>
+): Effect.Effect<LoopState, never, CompactSummaryStore> =>
+  Effect.gen(function* () {
+    const { control, goal } = run
+    const goalId = goal.id
+    const turn = state.usage.turns
+    yield* control.publish(new CompactRequested({ goalId, turn, focus, reason }))
+
+    const [report, elapsed] = yield* run.metered(state.usage, (watch) =>
+      Attempt.drain(
+        turnOf(run.sessions.acquire, ({ session }) => Effect.succeed(session.compact(focus))),
+        {
+          timeout: watch.timeout,
+          timeoutIsBudget: watch.timeoutIsBudget,
+          budgetReached: watch.reached,
+          onMetered: watch.onMetered,
+          onEvent: (event) =>
+            Effect.zipRight(
+              run.sessions.observe(event),
+              Option.match(activityOf(event), {
+                onNone: () => Effect.void,
+                onSome: (it) => control.publish(new AgentActivity({ goalId, turn, ...it }))
+              })
+            )
+        }
+      )
+    )
+    const charged = charge(state.usage, report.tokens, report.costUsd)
+    const usage = updateUsage(charged, { wallTime: Duration.sum(charged.wallTime, elapsed) })
+    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage, activeSince: Option.none() }))
+
+    const succeeded = Option.exists(report.compacted, (it) => it.succeeded)
+    const summary = Option.filter(
+      Option.flatMap(report.compacted, (it) => it.summary),
+      (text) => succeeded && text.trim() !== ""
+    )
+    if (Option.isSome(summary)) yield* storeSummary(run, turn, summary.value)
+    const before = Option.orElse(
+      Option.flatMap(report.compacted, (it) => it.before),
+      () => state.compaction.contextTokens
+    )
+    const after = Option.flatMap(report.compacted, (it) => it.after)
+    const error = Option.flatMap(report.compacted, (it) => it.error).pipe(
+      Option.orElse(() => (report.end._tag === "Failed" ? Option.some(report.end.message) : Option.none())),
+      Option.filter(() => !succeeded)
+    )
+    yield* control.publish(new CompactCompleted({ goalId, turn, succeeded, before, after, error }))
+    // A process whose compaction failed is not trusted with the next turn: the conversation is resumed by a new one.
+    if (!succeeded) yield* run.sessions.close
+    const next = afterCompaction(state, { usage, succeeded, contextTokens: after })
+    if (report.end._tag !== "BudgetReached") return next
+    const { axis } = report.end
+    yield* control.publish(new BudgetExhaustedEvent({ goalId, axis, usage }))
+    return { ...next, phase: Phase.Ended({ outcome: new BudgetExhausted({ axis }) }) }
+  })
+
+const storeSummary = (run: GoalRun, turn: number, summary: string) =>
+  Effect.gen(function* () {
+    const store = yield* CompactSummaryStore
+    const stored = yield* store.store(run.goal.id, turn, summary)
+    if (stored) {
+      yield* run.control.publish(new CompactSummaryStored({ goalId: run.goal.id, turn, length: summary.length }))
+    }
+  }).pipe(Effect.catchAll((error) => Effect.logError("Could not store the compact summary", error)))
