@@ -1,6 +1,6 @@
 // Bundles the two small programs that a running driver starts: the permission gate and the stand-in agent.
 // Also vitest's global setup, so that process-level tests always run what the sources say.
-import { mkdirSync, renameSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
@@ -16,6 +16,7 @@ export const programs = {
 /** Written beside and renamed: a test that runs at the same time never reads half a program. */
 export const buildPrograms = async () => {
   for (const [source, target] of Object.entries(programs)) {
+    if (!existsSync(resolve(root, source))) continue
     const out = resolve(root, target)
     const { outputFiles } = await build({
       absWorkingDir: root,

@@ -6,11 +6,25 @@
  * only the words between the two.
  */
 import type { GoalId } from "@driver/domain/Goal"
-import type { Decision, PermissionOutcome, PermissionRequest, ToolInput } from "@driver/domain/Permission"
+import {
+  ChoiceAllow,
+  ChoiceDeny,
+  Decision,
+  type DecisionChoice,
+  DecisionId,
+  type PermissionOutcome,
+  PermissionRequest,
+  type ToolInput,
+  Unavailable
+} from "@driver/domain/Permission"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
@@ -73,4 +87,88 @@ export class PermissionGate extends Context.Tag("@driver/agent/PermissionGate")<
     /** Opens the gate for a goal. When the scope closes, the token is worth nothing and open questions are withdrawn. */
     readonly register: (registration: GateRegistration) => Effect.Effect<GateTicket, GateError, Scope.Scope>
   }
->() {}
+>() {
+  /**
+   * Answers in this process, by a function: for tests and rehearsals. Records and
+   * reports like the real gate, but has no door for an external program, no cache
+   * and no time limit.
+   */
+  static readonly layerScripted = (
+    answer: (call: ToolCall, registration: GateRegistration) => PermissionOutcome
+  ): Layer.Layer<PermissionGate> => Layer.succeed(this, { register: (it) => registerScripted(it, answer) })
+}
+
+const registerScripted = (
+  registration: GateRegistration,
+  answer: (call: ToolCall, registration: GateRegistration) => PermissionOutcome
+): Effect.Effect<GateTicket> =>
+  Effect.gen(function* () {
+    const turn = yield* Ref.make(0)
+    const { goalId, workspace } = registration
+    const decide = (call: ToolCall) =>
+      Effect.gen(function* () {
+        const now = yield* Ref.get(turn)
+        const { agentId, input, tool, toolUseId } = call
+        yield* registration.onRequest(
+          new PermissionRequest({ goalId, turn: now, workspace, tool, input, toolUseId, agentId, advisories: [] })
+        )
+        const outcome = answer(call, registration)
+        yield* registration.onDecision(
+          new Decision({
+            id: DecisionId.make(yield* randomUuid),
+            goalId,
+            turn: now,
+            tool,
+            input,
+            choice: choiceOf(outcome),
+            rationale: "scripted",
+            decidedAt: yield* DateTime.now
+          })
+        )
+        return outcome
+      }).pipe(
+        // Like the real gate: what cannot be decided or recorded is refused.
+        Effect.catchAllCause((cause) =>
+          Effect.as(
+            Effect.logError("A scripted decision failed", cause),
+            new Unavailable({ reason: "the decision failed" })
+          )
+        )
+      )
+    return {
+      program: Option.none(),
+      socket: Option.none(),
+      decide,
+      startTurn: (number) => Ref.set(turn, number),
+      startSession: Effect.void
+    }
+  })
+
+/** How an outcome is recorded. */
+export const choiceOf = (outcome: PermissionOutcome): DecisionChoice => {
+  switch (outcome._tag) {
+    case "AllowOnce":
+    case "AllowSession":
+      return new ChoiceAllow({})
+    case "Deny":
+      return new ChoiceDeny({ message: outcome.message })
+    case "Unavailable":
+      return new ChoiceDeny({ message: outcome.reason })
+    case "Cancelled":
+      return new ChoiceDeny({ message: "the question was withdrawn" })
+  }
+}
+
+/** A version 4 UUID from the `Random` service: deterministic in tests, and no secret. */
+export const randomUuid: Effect.Effect<string> = Effect.map(
+  Effect.all(Array.from({ length: 16 }, () => Random.nextIntBetween(0, 256))),
+  (bytes) => {
+    const hex = bytes.map((byte, index) => {
+      const value = index === 6 ? (byte & 0x0f) | 0x40 : index === 8 ? (byte & 0x3f) | 0x80 : byte
+      return value.toString(16).padStart(2, "0")
+    })
+    return [hex.slice(0, 4), hex.slice(4, 6), hex.slice(6, 8), hex.slice(8, 10), hex.slice(10)]
+      .map((it) => it.join(""))
+      .join("-")
+  }
+)

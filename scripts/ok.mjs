@@ -1,0 +1,25 @@
+// Everything that must hold, in one command: installs what is missing, then types, lint, boundaries, README blocks, tests.
+import { spawnSync } from "node:child_process"
+import { ensureInstalled, root } from "./ensure-installed.mjs"
+
+ensureInstalled()
+
+const steps = [
+  ["build", ["node", "scripts/build.mjs"]],
+  ["types", ["npx", "--no-install", "tsc", "-b"]],
+  ["lint and format", ["npx", "--no-install", "biome", "check", "."]],
+  ["boundaries", ["node", "scripts/check-boundaries.mjs"]],
+  ["README blocks", ["node", "scripts/check-readme.mjs"]],
+  ["tests", ["npx", "--no-install", "vitest", "run", ...process.argv.slice(2)]]
+]
+
+for (const [name, [command, ...args]] of steps) {
+  const started = performance.now()
+  console.log(`\n── ${name}`)
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit" })
+  if (status !== 0) {
+    console.error(`\n${name} failed`)
+    process.exit(1)
+  }
+  console.log(`${name}: ok (${((performance.now() - started) / 1000).toFixed(1)} s)`)
+}
