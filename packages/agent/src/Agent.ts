@@ -16,10 +16,12 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { type AgentScript, layerScripted, type ScriptedAgentLog, type ScriptedAgentOptions } from "./AgentScripted.js"
 import type { GateTicket } from "./PermissionGate.js"
 
 /** The agent program could not be started at all. `hint` says what to do: install it, log in, fix the path. */
@@ -263,4 +265,13 @@ export class Agent extends Context.Tag("@driver/agent/Agent")<
     /** Opens a session. Programs are started here or with the first turn, and end with the scope. */
     readonly open: (options: SessionOptions) => Effect.Effect<AgentSession, AgentError, Scope.Scope>
   }
->() {}
+>() {
+  /**
+   * Plays a script instead of a program, with delays on the `Clock`. `ScriptedAgentLog` says what it was asked.
+   * The words of scripts are in `AgentScripted`.
+   */
+  static readonly layerScripted = (
+    script: AgentScript,
+    options?: ScriptedAgentOptions
+  ): Layer.Layer<Agent | ScriptedAgentLog> => layerScripted(script, options)
+}

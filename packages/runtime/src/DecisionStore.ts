@@ -1,13 +1,26 @@
-/** The memory of permission decisions: every one of them, with goal, turn, reason and time. */
+/**
+ * The memory of permission decisions: every one of them, with goal, turn, reason
+ * and time.
+ *
+ * `recall` finds earlier decisions by words. What the words of a decision are, and
+ * which decision resembles a question more, is decided by the pure functions
+ * here, so that every store gives the same answer; a database's full-text index
+ * only finds the candidates.
+ */
 import type { GoalId } from "@driver/domain/Goal"
-import type { Decision } from "@driver/domain/Permission"
+import type { Decision, DecisionId } from "@driver/domain/Permission"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
 import type { StoreError } from "./StoreError.js"
 
 export interface RecallQuery {
+  /** Only decisions about this tool: what was said of `Bash` is no precedent for `Write`. */
   readonly tool: string
-  /** Words to look for in the input and the rationale. */
+  /** Words to look for in the input and the rationale; one is enough. Any text is allowed; without a word in it nothing is found. */
   readonly text: string
   /** Only this goal's decisions; absent: all goals'. */
   readonly goalId?: GoalId
@@ -22,7 +35,148 @@ export class DecisionStore extends Context.Tag("@driver/runtime/DecisionStore")<
     readonly record: (decision: Decision) => Effect.Effect<void, StoreError>
     /** Decisions of a goal, oldest first. */
     readonly list: (goalId: GoalId) => Effect.Effect<ReadonlyArray<Decision>, StoreError>
-    /** Earlier decisions that resemble this request. */
+    /** Earlier decisions that share words with this request: most shared words first, then the latest. */
     readonly recall: (query: RecallQuery) => Effect.Effect<ReadonlyArray<Decision>, StoreError>
   }
->() {}
+>() {
+  /** Forgets everything with its scope. */
+  static readonly layerMemory: Layer.Layer<DecisionStore> = Layer.effect(
+    this,
+    Effect.map(Ref.make<Rows>({ byId: HashMap.empty(), recorded: 0 }), (rows) => makeMemory(rows))
+  )
+}
+
+/** How much of a decision is indexed, in UTF-16 units: a tool's input can be a whole file. */
+const indexed = { rationale: 4_096, input: 16_384, words: 1_024, wordLength: 64 }
+
+/** A query of more words than this is cut: the first ones say what it is about. */
+const maxQueryWords = 64
+
+// Scripts that put no space between words are indexed by the character.
+const spaceless = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}"
+const wordPattern = new RegExp(`[${spaceless}]|(?:(?![${spaceless}])[\\p{L}\\p{N}\\p{M}])+`, "gu")
+
+/** The distinct words of a text, lower case, in order: letters, digits and marks only, at most 64 UTF-16 units each. */
+export const wordsOf = (text: string, limit: number = maxQueryWords): ReadonlyArray<string> => {
+  const words = new Set<string>()
+  for (const [word] of text.normalize("NFKC").toLowerCase().matchAll(wordPattern)) {
+    if (words.size >= limit) break
+    // Cut by code points, so that no half of a surrogate pair is left.
+    words.add(
+      word.length > indexed.wordLength
+        ? Array.from(word)
+            .slice(0, indexed.wordLength / 2)
+            .join("")
+        : word
+    )
+  }
+  return [...words]
+}
+
+/** The words of a query. */
+export const wordsOfQuery = (text: string): ReadonlyArray<string> => wordsOf(text.slice(0, indexed.input))
+
+/** The words a decision is found by: of its rationale and of a bounded part of its input. */
+export const wordsOfDecision = (decision: Decision): ReadonlyArray<string> =>
+  wordsOf(`${decision.rationale.slice(0, indexed.rationale)}\n${textOf(decision.input, indexed.input)}`, indexed.words)
+
+/** The strings and numbers in a JSON value, one per line, up to this length. Breadth first, so that no one long field hides the rest. */
+const textOf = (value: unknown, limit: number): string => {
+  const parts: Array<string> = []
+  const queue: Array<unknown> = [value]
+  let length = 0
+  // Both bounds: a value can have many nodes and little text.
+  for (let at = 0; at < queue.length && at < limit && length < limit; at++) {
+    const node = queue[at]
+    if (typeof node === "string" || typeof node === "number") {
+      const part = String(node).slice(0, limit - length)
+      parts.push(part)
+      length += part.length
+    } else if (typeof node === "object" && node !== null) {
+      for (const child of Object.values(node).slice(0, limit - Math.min(limit, queue.length))) queue.push(child)
+    }
+  }
+  return parts.join("\n")
+}
+
+/** What `recall` orders by. */
+export interface RecallCandidate {
+  readonly id: DecisionId
+  /** As `wordsOfDecision` gives them. */
+  readonly words: ReadonlyArray<string>
+  /** Milliseconds since the epoch. */
+  readonly decidedAt: number
+  /** Order of recording, ascending. */
+  readonly recorded: number
+}
+
+/** The candidates that share a word with the query: most shared words first, then the latest, at most `limit`. */
+export const rankRecalled = <Candidate extends RecallCandidate>(
+  query: ReadonlyArray<string>,
+  candidates: ReadonlyArray<Candidate>,
+  limit: number
+): ReadonlyArray<Candidate> =>
+  candidates
+    .map((candidate) => {
+      const words = new Set(candidate.words)
+      return { candidate, shared: query.filter((word) => words.has(word)).length }
+    })
+    .filter(({ shared }) => shared > 0)
+    .sort(
+      (a, b) =>
+        b.shared - a.shared ||
+        b.candidate.decidedAt - a.candidate.decidedAt ||
+        b.candidate.recorded - a.candidate.recorded
+    )
+    .slice(0, wholeLimit(limit))
+    .map(({ candidate }) => candidate)
+
+/** A limit from outside as a count: not negative, whole, and no more than a database takes. */
+export const wholeLimit = (limit: number): number =>
+  Number.isNaN(limit) ? 0 : Math.floor(Math.min(Math.max(limit, 0), 10_000))
+
+interface Row extends RecallCandidate {
+  readonly decision: Decision
+}
+
+interface Rows {
+  readonly byId: HashMap.HashMap<DecisionId, Row>
+  readonly recorded: number
+}
+
+const makeMemory = (rows: Ref.Ref<Rows>) =>
+  DecisionStore.of({
+    record: Effect.fn("DecisionStore.record")((decision) =>
+      Ref.update(rows, (known) => {
+        if (HashMap.has(known.byId, decision.id)) return known
+        const row: Row = {
+          decision,
+          id: decision.id,
+          words: wordsOfDecision(decision),
+          decidedAt: DateTime.toEpochMillis(decision.decidedAt),
+          recorded: known.recorded
+        }
+        return { byId: HashMap.set(known.byId, decision.id, row), recorded: known.recorded + 1 }
+      })
+    ),
+    list: Effect.fn("DecisionStore.list")((goalId) =>
+      Effect.map(Ref.get(rows), ({ byId }) =>
+        [...HashMap.values(byId)]
+          .filter(({ decision }) => decision.goalId === goalId)
+          .sort((a, b) => a.decidedAt - b.decidedAt || a.recorded - b.recorded)
+          .map(({ decision }) => decision)
+      )
+    ),
+    recall: Effect.fn("DecisionStore.recall")((query) =>
+      Effect.map(Ref.get(rows), ({ byId }) =>
+        rankRecalled(
+          wordsOfQuery(query.text),
+          [...HashMap.values(byId)].filter(
+            ({ decision }) =>
+              decision.tool === query.tool && (query.goalId === undefined || decision.goalId === query.goalId)
+          ),
+          query.limit
+        ).map(({ decision }) => decision)
+      )
+    )
+  })

@@ -132,21 +132,19 @@ const layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.scoped(
           return yield* new GoalAlreadyRunning({ goalId: goal.id })
         }
         const control = Option.isSome(known) ? known.value.control : yield* GoalControl.make(goal.id, sink)
-        const entry: Entry = { control, goal: Option.some(goal), cancelled: false }
+        const released = Option.isSome(known) ? known.value.released : yield* Deferred.make<GoalOutcome>()
+        const entry: Entry = { control, goal: Option.some(goal), cancelled: false, released }
         yield* Ref.update(entries, HashMap.set(goal.id, entry))
-        // Forked uninterruptible: a goal that is cancelled before it starts still gets its outcome and its last event.
-        yield* FiberMap.run(
-          fibers,
-          goal.id,
+        // Forked in an uninterruptible region, which the fiber inherits: a goal that is cancelled before it starts still gets its outcome and its last event.
+        const fiber = yield* Effect.forkDaemon(
           Effect.intoDeferred(Effect.ensuring(loop.run(goal, control), release(goal.id)), released)
         )
+        yield* FiberMap.set(fibers, goal.id, fiber)
         if (Option.exists(known, (it) => it.cancelled)) yield* cancelFiber(goal.id)
         const handle: GoalHandle = {
           goalId: goal.id,
-          await: Deferred.await(control.outcome),
-          cancel: Effect.flatMap(Deferred.isDone(control.outcome), (done) =>
-            done ? Effect.void : cancelFiber(goal.id)
-          ),
+          await: Deferred.await(released),
+          cancel: Effect.flatMap(Deferred.isDone(released), (done) => (done ? Effect.void : cancelFiber(goal.id))),
           progress: control.progress
         }
         return handle
