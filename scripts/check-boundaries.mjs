@@ -49,7 +49,8 @@ const globals = [
   [/(?<![.\w])console\.\w+\(/, "logs go through Effect"],
   [/\bEffect\.run(?:Promise|Sync|Fork|Callback)\w*\(/, "only the composition runs effects"]
 ]
-const reachesGlobals = (file) => file === "permission/src/gateProgram.ts" || file.startsWith("stub/") || file === "cli/src/main.ts"
+const reachesGlobals = (file) =>
+  file === "permission/src/gateProgram.ts" || file.startsWith("stub/") || file === "cli/src/main.ts"
 
 const isAllowed = (specifier, allowed) =>
   allowed.some((it) => specifier === it || specifier.startsWith(it.endsWith(":") ? it : `${it}/`))

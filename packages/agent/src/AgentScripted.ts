@@ -189,7 +189,12 @@ export const layerScripted = (
           const play = (choose: Effect.Effect<Iterable<ScriptedStep>>): Stream.Stream<AgentEvent, AgentError> =>
             Stream.unwrapScoped(
               Effect.gen(function* () {
-                yield* Effect.acquireRelease(oneAtATime.take(1), () => oneAtATime.release(1))
+                yield* Effect.uninterruptibleMask((restore) =>
+                  Effect.zipRight(
+                    restore(oneAtATime.take(1)),
+                    Effect.addFinalizer(() => oneAtATime.release(1))
+                  )
+                )
                 const turn: RunningTurn = {
                   interrupted: yield* Deferred.make<void>(),
                   steered: yield* Queue.unbounded<string>()

@@ -158,6 +158,8 @@ export type ClaudeEvent =
   /** A background task has ended by itself, or was stopped. */
   | { readonly _tag: "TaskEnded"; readonly stopped: boolean }
   | { readonly _tag: "SessionState"; readonly state: string }
+  /** What became of a message that we gave: `queued`, `started`, `completed`, `cancelled`. */
+  | { readonly _tag: "Message"; readonly uuid: string; readonly state: string }
   | { readonly _tag: "RateLimit"; readonly status: string; readonly resetsAt: number | undefined }
   /** A provider call has begun. */
   | {
@@ -190,7 +192,7 @@ export type ClaudeEvent =
   /** What we do not know, or could not read. `type` or `type/subtype`. */
   | { readonly _tag: "Other"; readonly type: string }
 
-type Event<Tag extends ClaudeEvent["_tag"]> = Extract<ClaudeEvent, { readonly _tag: Tag }>
+export type Event<Tag extends ClaudeEvent["_tag"]> = Extract<ClaudeEvent, { readonly _tag: Tag }>
 
 const heartbeat: ClaudeEvent = { _tag: "Heartbeat" }
 
@@ -224,6 +226,12 @@ export const decode = (line: unknown): ClaudeEvent => {
       return decodeControlResponse(line)
     case "rate_limit_event":
       return decodeRateLimit(line)
+    case "command_lifecycle": {
+      const uuid = string(line["command_uuid"])
+      return uuid === undefined
+        ? unreadable(type)
+        : { _tag: "Message", uuid, state: string(line["state"]) ?? "unknown" }
+    }
     case "keep_alive":
       return heartbeat
     default:
@@ -528,7 +536,7 @@ export interface Turn {
   /** The id that `SessionStarted` has announced, in this turn or before. */
   readonly sessionId: Option.Option<SessionId>
   readonly inits: number
-  /** How many `init`s there will be at least: the end of a background task starts the agent again. */
+  /** How many `init`s there will be at least: a late message or the end of a background task starts the agent again. */
   readonly awaitedInits: number
   readonly results: number
   readonly lastResult: Option.Option<Event<"Result">>
@@ -537,6 +545,8 @@ export interface Turn {
   readonly backgroundTasks: number
   /** `running`, `idle`, …; none until the program says it. */
   readonly sessionState: Option.Option<string>
+  /** Messages that were given in mid-turn and of which the program has not said that it took them. */
+  readonly steers: HashSet.HashSet<string>
   /** Tool calls that have not ended. While there are any, silence is not suspicious. */
   readonly openTools: HashSet.HashSet<string>
   /** Output tokens that were metered, by provider message. */
@@ -554,6 +564,7 @@ export interface Turn {
   /** A compaction that has succeeded and of which not all is told yet. */
   readonly compaction: Option.Option<Compaction>
   readonly compactionReported: boolean
+  readonly compactionFailed: boolean
   /** A failure in which the program would persist: stop the turn. */
   readonly fatal: Option.Option<AgentFailure>
 }
@@ -575,6 +586,7 @@ export const begin = (options: { readonly sessionId: Option.Option<SessionId>; r
   spent: { tokens: TokenUsage.zero, costUsd: 0 },
   backgroundTasks: 0,
   sessionState: Option.none(),
+  steers: HashSet.empty(),
   openTools: HashSet.empty(),
   metered: HashMap.empty(),
   contextTokens: Option.none(),
@@ -585,6 +597,7 @@ export const begin = (options: { readonly sessionId: Option.Option<SessionId>; r
   limitResetsAt: Option.none(),
   compaction: Option.none(),
   compactionReported: false,
+  compactionFailed: false,
   fatal: Option.none()
 })
 
@@ -619,10 +632,12 @@ export const step = (turn: Turn, event: ClaudeEvent): readonly [Turn, ReadonlyAr
     }
     case "BackgroundTasks":
       return [{ ...turn, backgroundTasks: event.running }, [AgentEvent.BackgroundTasks({ running: event.running })]]
-    case "TaskEnded": {
-      // While the agent still works it hears of it in passing; when it has stopped, it is started again.
-      const atRest = turn.results > 0 && turn.results >= turn.inits
-      return [atRest && !event.stopped ? { ...turn, awaitedInits: turn.inits + 1 } : turn, []]
+    case "TaskEnded":
+      return [event.stopped ? turn : restarted(turn), []]
+    case "Message": {
+      if (!HashSet.has(turn.steers, event.uuid)) return [turn, []]
+      const taken = { ...turn, steers: HashSet.remove(turn.steers, event.uuid) }
+      return event.state === "queued" ? [turn, []] : [event.state === "started" ? restarted(taken) : taken, []]
     }
     case "SessionState":
       return [{ ...turn, sessionState: Option.some(event.state) }, []]
@@ -640,6 +655,13 @@ export const step = (turn: Turn, event: ClaudeEvent): readonly [Turn, ReadonlyAr
       return [turn, []]
   }
 }
+
+/** A message was given in mid-turn, under this id. */
+export const steered = (turn: Turn, uuid: string): Turn => ({ ...turn, steers: HashSet.add(turn.steers, uuid) })
+
+/** An agent at work takes news in passing; one that has stopped is started again by them. */
+const restarted = (turn: Turn): Turn =>
+  turn.results > 0 && turn.results >= turn.inits ? { ...turn, awaitedInits: turn.inits + 1 } : turn
 
 const onInit = (turn: Turn, event: Event<"Init">): readonly [Turn, ReadonlyArray<AgentEvent>] => {
   const sessionId = Option.some(event.sessionId)
@@ -760,7 +782,7 @@ const reportCompaction = (
   trigger: "auto" | "manual",
   compacted: CompactResult
 ): readonly [Turn, ReadonlyArray<AgentEvent>] => [
-  { ...turn, compaction: Option.none(), compactionReported: true },
+  { ...turn, compaction: Option.none(), compactionReported: true, compactionFailed: !compacted.succeeded },
   [AgentEvent.Compacted({ trigger, result: compacted })]
 ]
 
@@ -840,8 +862,25 @@ export const isDrained = (turn: Turn): boolean =>
   turn.results >= Math.max(turn.inits, turn.awaitedInits) &&
   turn.backgroundTasks === 0
 
-/** The program says that it is at work. Where it says such things, a turn is not over before it says `idle`. */
-export const isBusy = (turn: Turn): boolean => Option.exists(turn.sessionState, (state) => state !== "idle")
+/**
+ * The program is still at work, or may not have seen a message yet. Where it says such things, a turn is not over
+ * before it says `idle` and has taken all messages; programs that say nothing of the kind are not busy.
+ */
+export const isBusy = (turn: Turn): boolean =>
+  Option.exists(turn.sessionState, (state) => state !== "idle") || HashSet.size(turn.steers) > 0
+
+/** Some work is under way that will give a result. */
+export const isWorking = (turn: Turn): boolean => turn.results < Math.max(turn.inits, 1)
+
+/**
+ * The process can run another turn after this one. Not when it works on in the background or has messages left to
+ * work on, when a compaction failed (its context is full, and it would fail again), or when its session is gone.
+ */
+export const canGoOn = (turn: Turn): boolean =>
+  turn.backgroundTasks === 0 &&
+  !turn.compactionFailed &&
+  Option.exists(turn.lastResult, ({ queued }) => queued === 0) &&
+  turn.inits > 0
 
 /** How the turn ended, by its last result. None without a result. */
 export const result = (turn: Turn, abandonedTasks: number): Option.Option<TurnResult> =>

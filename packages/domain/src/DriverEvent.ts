@@ -10,7 +10,7 @@ import { Goal, GoalId } from "./Goal.js"
 import { AttemptResult, GoalOutcome } from "./Outcome.js"
 import { Decision } from "./Permission.js"
 import { BudgetAxis, Usage } from "./Usage.js"
-import { AcceptanceVerdict } from "./Verdict.js"
+import { AcceptanceVerdict, CriterionResult } from "./Verdict.js"
 import { key, optional, tag, WireDuration, WireTime } from "./Wire.js"
 
 const goalId = key(GoalId, "goal_id")
@@ -52,6 +52,14 @@ export class AcceptanceEvaluated extends Schema.Class<AcceptanceEvaluated>("Acce
   goalId,
   turn: Schema.NonNegativeInt,
   verdict: AcceptanceVerdict
+}) {}
+
+/** One criterion has been evaluated, before the verdict of all of them. (ours) */
+export class CriterionEvaluated extends Schema.Class<CriterionEvaluated>("CriterionEvaluated")({
+  _tag: tag("CriterionEvaluated", "criterion_evaluated"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  result: CriterionResult
 }) {}
 
 export class BudgetExhaustedEvent extends Schema.Class<BudgetExhaustedEvent>("BudgetExhaustedEvent")({
@@ -186,6 +194,7 @@ export const DriverEvent = Schema.Union(
   AttemptCompleted,
   DecisionMade,
   AcceptanceEvaluated,
+  CriterionEvaluated,
   BudgetExhaustedEvent,
   Escalated,
   ReplayDecided,
@@ -212,6 +221,7 @@ const subjects: { readonly [Tag in DriverEvent["_tag"]]: string } = {
   AttemptCompleted: "agent.driver.attempt.completed",
   DecisionMade: "agent.driver.decision",
   AcceptanceEvaluated: "agent.driver.acceptance",
+  CriterionEvaluated: "agent.driver.acceptance.criterion",
   BudgetExhausted: "agent.driver.budget.exhausted",
   Escalated: "agent.driver.escalate",
   ReplayDecided: "agent.driver.replay",

@@ -6,15 +6,22 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { optional, tag, WireDuration, withDefault } from "./Wire.js"
+import { expecting } from "./StrictDecode.js"
+import { OpenRecord, optional, tag, WireDuration, withDefault } from "./Wire.js"
 
+const goalIdPhrase = "a UUID in lower case that is not the nil UUID"
 const nilUuid = "00000000-0000-0000-0000-000000000000"
 
 /** A UUID in lower case, never nil. Minted by whoever submits the goal; `driver run` makes one when the file has none. */
 export const GoalId = Schema.UUID.pipe(
-  Schema.filter((id) => id !== nilUuid || "expected a goal id that is not the nil UUID"),
+  // Upper case would make two ids, two branches and two directories of one goal.
+  Schema.filter((id) => (id !== nilUuid && id === id.toLowerCase()) || `expected ${goalIdPhrase}, got ${id}`),
   Schema.brand("@driver/GoalId")
-).annotations({ identifier: "GoalId" })
+).annotations({
+  identifier: "GoalId",
+  jsonSchema: { type: "string", format: "uuid", pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" },
+  ...expecting(goalIdPhrase)
+})
 export type GoalId = typeof GoalId.Type
 
 /** A command line for `bash -c`, run in the workspace's root. Passes when the exit code and the output are as expected. */
@@ -43,7 +50,7 @@ export class FileMatches extends Schema.Class<FileMatches>("FileMatches")({
 export class Custom extends Schema.Class<Custom>("Custom")({
   _tag: tag("Custom", "custom"),
   name: Schema.NonEmptyTrimmedString,
-  args: withDefault(Schema.Record({ key: Schema.String, value: Schema.Unknown }), "args", () => ({}))
+  args: withDefault(OpenRecord, "args", () => ({}))
 }) {}
 
 /** Passes when a language model that has not seen the work's conversation says so, shown the diff and this sentence. */
@@ -80,7 +87,7 @@ export class Budget extends Schema.Class<Budget>("Budget")({
   /** All four classes of tokens together. */
   maxTokens: withDefault(Schema.Int.pipe(Schema.positive()), "max_tokens", () => 5_000_000),
   /** US dollars, as the agent reports them. Absent: not limited. */
-  maxCostUsd: optional(Schema.Positive, "max_cost_usd"),
+  maxCostUsd: optional(Schema.Positive.pipe(Schema.finite()), "max_cost_usd"),
   /** Denied tool calls in a row. 0 = off. */
   maxConsecutiveDenies: withDefault(count, "max_consecutive_denies", () => 10),
   /** Errors in a row that cost a fresh session. 0 = off. */
@@ -92,7 +99,7 @@ export class Budget extends Schema.Class<Budget>("Budget")({
 }
 
 /** Open record. Known keys: `agent_id`, `origin_channel`, `dispatcher`, `worktree.source_repo`. */
-export const Metadata = Schema.Record({ key: Schema.String, value: Schema.Unknown })
+export const Metadata = OpenRecord
 export type Metadata = typeof Metadata.Type
 
 export class Goal extends Schema.Class<Goal>("Goal")({

@@ -1,10 +1,10 @@
 /** One tool call that the agent wants to make, what was answered, and the record that is kept of it. */
 import * as Schema from "effect/Schema"
 import { GoalId } from "./Goal.js"
-import { key, optional, tag, WireTime } from "./Wire.js"
+import { key, OpenRecord, optional, tag, WireTime } from "./Wire.js"
 
 /** A tool's arguments, as the agent sent them: whatever the agent's tool wants. */
-export const ToolInput = Schema.Record({ key: Schema.String, value: Schema.Unknown })
+export const ToolInput = OpenRecord
 export type ToolInput = typeof ToolInput.Type
 
 export class PermissionRequest extends Schema.Class<PermissionRequest>("PermissionRequest")({

@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Budget } from "./Goal.js"
-import { key, WireDuration } from "./Wire.js"
+import { key, Usd, WireDuration } from "./Wire.js"
 
 /** Tokens by class, as the provider bills them. */
 export class TokenUsage extends Schema.Class<TokenUsage>("TokenUsage")({
@@ -38,7 +38,7 @@ export class Usage extends Schema.Class<Usage>("Usage")({
   wallTime: key(WireDuration, "wall_time"),
   tokens: TokenUsage,
   /** US dollars that are known to have been spent: a lower bound while `costComplete` is false. */
-  costUsd: key(Schema.NonNegative, "known_cost_usd"),
+  costUsd: key(Usd, "known_cost_usd"),
   /** False as soon as one call's cost was not reported. Then the total is unknown, never 0. */
   costComplete: key(Schema.Boolean, "cost_complete"),
   consecutiveDenies: key(Schema.NonNegativeInt, "consecutive_denies"),

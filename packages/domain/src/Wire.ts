@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { expecting } from "./StrictDecode.js"
 
 /** `_tag` inside, `kind` outside: `...tag("NeedsRetry", "needs_retry")` among the fields of a `Schema.Class`. */
 export const tag = <const Tag extends string, const Kind extends string>(name: Tag, kind: Kind) =>
@@ -66,7 +67,8 @@ const units: Record<string, number> = {
 
 /** Milliseconds of `"30 minutes"`, `"1h 30m"`, `"1.5 hours"`, `"250ms"`; none when it is not a duration. */
 export const parseDuration = (text: string): Option.Option<number> => {
-  const part = /\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*(?:,|and\b)?/gy
+  // A separator only where another part follows.
+  const part = /\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*(?:(?:,|and\b)(?=\s*\d))?/gy
   const source = text.trim().toLowerCase()
   let total = 0
   let end = 0
@@ -80,6 +82,8 @@ export const parseDuration = (text: string): Option.Option<number> => {
   return end > 0 && end === source.length && Number.isSafeInteger(whole) ? Option.some(whole) : Option.none()
 }
 
+const durationPhrase = `a duration like "30 minutes", "1h 30m" or milliseconds`
+
 const wholeMillis = Schema.DurationFromSelf.annotations({
   arbitrary: () => (fc) => fc.nat().map((n) => Duration.millis(n))
 })
@@ -91,18 +95,34 @@ export const WireDuration = Schema.transformOrFail(Schema.Union(Schema.NonNegati
     if (typeof wire === "number") return ParseResult.succeed(Duration.millis(wire))
     return Option.match(parseDuration(wire), {
       onNone: () =>
-        ParseResult.fail(
-          new ParseResult.Type(
-            ast,
-            wire,
-            `expected a duration like "30 minutes", "1h 30m" or milliseconds, got ${JSON.stringify(wire)}`
-          )
-        ),
+        ParseResult.fail(new ParseResult.Type(ast, wire, `expected ${durationPhrase}, got ${JSON.stringify(wire)}`)),
       onSome: (millis) => ParseResult.succeed(Duration.millis(millis))
     })
   },
   encode: (duration) => ParseResult.succeed(Math.max(0, Math.round(Duration.toMillis(duration))))
-}).annotations({ identifier: "Duration" })
+}).annotations({
+  identifier: "Duration",
+  description: `A duration: "30 minutes", "1h 30m", or whole milliseconds.`,
+  ...expecting(durationPhrase)
+})
+
+/**
+ * A JSON object with whatever keys. The annotations serve those who make values and schemas of it:
+ * arbitrary ones are JSON, and JSON Schema has no shared `$id`, which validators refuse.
+ */
+export const OpenRecord = Schema.Record({ key: Schema.String, value: Schema.Unknown }).annotations({
+  jsonSchema: { type: "object" },
+  arbitrary: () => (fc) =>
+    fc
+      .dictionary(
+        fc.string().filter((key) => key !== "__proto__"),
+        fc.jsonValue()
+      )
+      .map((record): { readonly [key: string]: unknown } => JSON.parse(JSON.stringify(record)))
+})
+
+/** US dollars, from 0. Finite, since JSON has no other numbers: an infinite one would be written and never read again. */
+export const Usd = Schema.NonNegative.pipe(Schema.finite())
 
 /** A moment: ISO 8601 outside, `DateTime.Utc` inside. */
 export const WireTime = Schema.DateTimeUtc

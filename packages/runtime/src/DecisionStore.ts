@@ -54,7 +54,7 @@ const maxQueryWords = 64
 
 // Scripts that put no space between words are indexed by the character.
 const spaceless = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}"
-const wordPattern = new RegExp(`[${spaceless}]|(?:(?![${spaceless}])[\\p{L}\\p{N}\\p{M}])+`, "gu")
+const wordPattern = new RegExp(`(?=[\\p{L}\\p{N}])[${spaceless}]|(?:(?![${spaceless}])[\\p{L}\\p{N}\\p{M}])+`, "gu")
 
 /** The distinct words of a text, lower case, in order: letters, digits and marks only, at most 64 UTF-16 units each. */
 export const wordsOf = (text: string, limit: number = maxQueryWords): ReadonlyArray<string> => {

@@ -66,8 +66,12 @@ export const makeJsonl = Effect.fnUntraced(function* (options: JsonlOptions) {
   )
 
   const openFile = Effect.gen(function* () {
-    yield* fs.makeDirectory(path.dirname(options.path), { recursive: true })
-    const file = yield* fs.open(options.path, { flag: "a" })
+    const open = fs.open(options.path, { flag: "a" })
+    const file = yield* Effect.catchIf(
+      open,
+      (error) => error._tag === "SystemError" && error.reason === "NotFound",
+      () => Effect.zipRight(fs.makeDirectory(path.dirname(options.path), { recursive: true }), open)
+    )
     return { file, torn: yield* isTorn }
   })
 

@@ -4,11 +4,11 @@
  */
 import type { Agent } from "@driver/agent/Agent"
 import { type GateError, type GateTicket, PermissionGate } from "@driver/agent/PermissionGate"
-import { AcceptanceEvaluated, DecisionMade, PermissionRequested } from "@driver/domain/DriverEvent"
+import { AcceptanceEvaluated, CriterionEvaluated, DecisionMade, PermissionRequested } from "@driver/domain/DriverEvent"
 import { Budget, type Goal } from "@driver/domain/Goal"
 import type { Decision } from "@driver/domain/Permission"
 import { type BudgetAxis, charge, type TokenUsage, totalTokens, type Usage } from "@driver/domain/Usage"
-import type { AcceptanceVerdict } from "@driver/domain/Verdict"
+import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -180,7 +180,9 @@ export const effectiveBudget = (budget: Budget, maxTurns: Option.Option<number>)
 const evaluate = (goal: Goal, control: GoalControl, workspace: WorkspaceInfo, turn: number) =>
   Effect.gen(function* () {
     const acceptance = yield* Acceptance
-    const verdict = yield* acceptance.evaluate(goal, workspace).pipe(
+    const onResult = (result: CriterionResult) =>
+      control.publish(new CriterionEvaluated({ goalId: goal.id, turn, result }))
+    const verdict = yield* acceptance.evaluate(goal, workspace, { onResult }).pipe(
       // A machine that is short of something for a moment must not end a night's work.
       Effect.retry(Schedule.intersect(Schedule.spaced("2 seconds"), Schedule.recurs(2)))
     )

@@ -2,8 +2,14 @@
  * Notices a goal that gets nowhere: the same failures with nothing changed, or the
  * same tool call over and over. The decision is the pure function `decide`.
  */
+import * as Arr from "effect/Array"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 
 /** One turn as this policy sees it. */
 export interface TurnTrace {
@@ -29,10 +35,133 @@ export interface StuckInput {
   readonly nudges: number
 }
 
+export interface StuckSettings {
+  /** Turns in a row with the same failures and no change to the files. 0 = off. Default 3: two may be bad luck. */
+  readonly sameFailures: number
+  /** Times the same tool call is made within `window` while no file changes. 0 = off. Default 5. */
+  readonly repeatedCalls: number
+  /** How many of the last tool calls are looked at. Default 20. */
+  readonly window: number
+}
+
+export const defaults: StuckSettings = { sameFailures: 3, repeatedCalls: 5, window: 20 }
+
+/**
+ * Nudges as soon as a repetition is there and as long as it lasts; escalates when
+ * as much again has followed the first nudge. Total and pure.
+ */
+export const decide = (input: StuckInput, settings: StuckSettings): StuckDecision => {
+  const failing = stuckOnFailures(input, settings)
+  const calling = stuckOnCalls(input, settings)
+  if (failing._tag === "Escalate") return failing
+  if (calling._tag === "Escalate") return calling
+  return failing._tag === "Nudge" ? failing : calling
+}
+
+const stuckOnFailures = ({ nudges, turns }: StuckInput, { sameFailures }: StuckSettings): StuckDecision => {
+  const last = turns.at(-1)
+  if (sameFailures <= 0 || last === undefined || last.failures.length === 0) return StuckDecision.Fine()
+  const key = setKey(last.failures)
+  const row = trailing(turns, (turn) => turn.diffEmpty && turn.failures.length > 0 && setKey(turn.failures) === key)
+  if (row.length < sameFailures) return StuckDecision.Fine()
+  const what = `${row.length} turns in a row have ended with the same failures and no change to the files: ${listed(last.failures)}`
+  if (nudges > 0 && row.length >= 2 * sameFailures) return StuckDecision.Escalate({ reason: `Stuck: ${what}` })
+  return StuckDecision.Nudge({
+    message: `You are repeating yourself: ${what}. Do not claim completion again before something has changed. Read the evidence, find out why these fail, and try another way.`
+  })
+}
+
+const stuckOnCalls = (input: StuckInput, settings: StuckSettings): StuckDecision => {
+  const repeated = repeatedCall(input.turns, settings)
+  if (repeated === undefined) return StuckDecision.Fine()
+  const what = `the same tool call was made ${repeated.count} times among the last ${settings.window} while no file changed: ${short(repeated.call)}`
+  // The loop forgets its nudges when a turn is fine, so the last `nudges` turns have each been told of something.
+  const told = Array.from({ length: Math.min(input.nudges, input.turns.length) }, (_, index) => index + 1).filter(
+    (ago) => repeatedCall(input.turns.slice(0, -ago), settings)?.call === repeated.call
+  )
+  const since = input.turns.slice(input.turns.length - Math.max(0, ...told))
+  const again = since.flatMap((turn) => turn.toolCalls).filter((call) => call === repeated.call).length
+  if (told.length > 0 && again >= settings.repeatedCalls) return StuckDecision.Escalate({ reason: `Stuck: ${what}` })
+  return StuckDecision.Nudge({
+    message: `You are repeating yourself: ${what}. Its answer will not change by itself. Use what it said, or try another way.`
+  })
+}
+
+/**
+ * The most frequent call of the window, when it is frequent enough and the last
+ * turn made it too. Only turns at the end that left the files alone are looked at:
+ * running the tests five times between edits is work.
+ */
+const repeatedCall = (
+  turns: ReadonlyArray<TurnTrace>,
+  { repeatedCalls, window }: StuckSettings
+): { readonly call: string; readonly count: number } | undefined => {
+  const last = turns.at(-1)
+  if (repeatedCalls <= 0 || window <= 0 || last === undefined) return undefined
+  const calls = trailing(turns, (turn) => turn.diffEmpty)
+    .flatMap((turn) => turn.toolCalls)
+    .slice(-window)
+  const counts = new Map<string, number>()
+  for (const call of calls) counts.set(call, (counts.get(call) ?? 0) + 1)
+  const [first] = [...counts]
+    .filter(([call, count]) => count >= repeatedCalls && last.toolCalls.includes(call))
+    .sort(([, a], [, b]) => b - a)
+  return first === undefined ? undefined : { call: first[0], count: first[1] }
+}
+
+/** The turns at the end that all satisfy `holds`, oldest first. */
+const trailing = (turns: ReadonlyArray<TurnTrace>, holds: (turn: TurnTrace) => boolean): ReadonlyArray<TurnTrace> =>
+  turns.slice(
+    Option.getOrElse(
+      Arr.findLastIndex(turns, (turn) => !holds(turn)),
+      () => -1
+    ) + 1
+  )
+
+const setKey = (failures: ReadonlyArray<string>): string => JSON.stringify([...new Set(failures)].sort())
+
+const listed = (failures: ReadonlyArray<string>): string => {
+  const all = [...new Set(failures)]
+  const more = all.length > 3 ? `; and ${all.length - 3} more` : ""
+  return all.slice(0, 3).map(short).join("; ") + more
+}
+
+/** At most 200 characters, on one line. */
+const short = (text: string): string => {
+  const points = Array.from(text.replace(/\s+/g, " ").trim())
+  return points.length > 200 ? `${points.slice(0, 199).join("")}…` : points.join("")
+}
+
+const count = (name: string, fallback: number): Config.Config<number> =>
+  Config.integer(name).pipe(
+    Config.validate({ message: "expected a number of at least 0", validation: (n) => n >= 0 }),
+    Config.withDefault(fallback)
+  )
+
 export class StuckPolicy extends Context.Tag("@driver/runtime/StuckPolicy")<
   StuckPolicy,
   {
     /** Total and pure. */
     readonly decide: (input: StuckInput) => StuckDecision
   }
->() {}
+>() {
+  static readonly layer = (settings?: Partial<StuckSettings>): Layer.Layer<StuckPolicy> =>
+    Layer.succeed(StuckPolicy, { decide: (input) => decide(input, { ...defaults, ...settings }) })
+
+  /** Reads `DRIVER_STUCK_SAME_FAILURES`, `DRIVER_STUCK_REPEATED_CALLS`, `DRIVER_STUCK_WINDOW`. */
+  static readonly layerConfig: Layer.Layer<StuckPolicy, ConfigError.ConfigError> = Layer.unwrapEffect(
+    Effect.map(
+      Config.all({
+        sameFailures: count("DRIVER_STUCK_SAME_FAILURES", defaults.sameFailures),
+        repeatedCalls: count("DRIVER_STUCK_REPEATED_CALLS", defaults.repeatedCalls),
+        window: count("DRIVER_STUCK_WINDOW", defaults.window)
+      }),
+      (settings) => StuckPolicy.layer(settings)
+    )
+  )
+
+  /** Finds everything fine. */
+  static readonly layerNever: Layer.Layer<StuckPolicy> = Layer.succeed(StuckPolicy, {
+    decide: () => StuckDecision.Fine()
+  })
+}

@@ -1,0 +1,246 @@
+/**
+ * The command tree. It says what each command takes and leaves what it does to
+ * `commands/`, which is loaded when the command is called: `driver --help` costs the
+ * parser and nothing else. Implementations come as layers from the caller.
+ */
+import type { Acceptance } from "@driver/runtime/Acceptance"
+import type { BindingStore } from "@driver/runtime/BindingStore"
+import type { Workspace } from "@driver/runtime/Workspace"
+import * as Args from "@effect/cli/Args"
+import type * as CliApp from "@effect/cli/CliApp"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import type { ValidationError } from "@effect/cli/ValidationError"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type { CheckPattern } from "./commands/lint.js"
+import type { EndWith } from "./exitCode.js"
+import { Host, type Output } from "./Host.js"
+import type { RunGoal } from "./RunGoal.js"
+import type { Settings } from "./Settings.js"
+import type { SystemProbes } from "./SystemProbes.js"
+import { themeOf } from "./Theme.js"
+import { version } from "./version.js"
+
+/** What the commands are made to work with. Each layer is built only when a command that needs it runs. */
+export interface Composition<E extends { readonly message: string }, R> {
+  /** For `list`, `worktrees`, `rollback` and `prune`. */
+  readonly goals: (settings: Settings) => Layer.Layer<Workspace | BindingStore, E, R>
+  /** For `lint`: criteria run on the base. */
+  readonly rehearsal: (settings: Settings) => Layer.Layer<Workspace | Acceptance, E, R>
+  /** For `run` and `demo`. */
+  readonly run: (settings: Settings) => Layer.Layer<RunGoal, E, R>
+  /** For `doctor`. */
+  readonly probes: (settings: Settings) => Layer.Layer<SystemProbes, never, R>
+  /** For `lint`: compiles a pattern as the evaluator would. */
+  readonly checkPattern: CheckPattern
+}
+
+const config = Options.file("config").pipe(
+  Options.withAlias("c"),
+  Options.withDescription("Configuration file. Default: driver.yaml here or in the repository's root, if there is one"),
+  Options.optional
+)
+
+const json = (what: string) => Options.boolean("json").pipe(Options.withDescription(`Print ${what} as JSON`))
+
+const goalFile = Args.text({ name: "goal.yaml" }).pipe(Args.withDescription("The goal file, YAML or JSON"))
+
+const goalName = Args.text({ name: "goal" }).pipe(Args.withDescription("A goal's id, or the beginning of it"))
+
+/**
+ * Takes `process.argv` as it is: node, script, then arguments. `load` gives the
+ * composition; it is called by the commands that work with one, and only then.
+ */
+export const makeCli = <E extends { readonly message: string }, R>(
+  load: Effect.Effect<Composition<E, R>>
+): ((
+  argv: ReadonlyArray<string>
+) => Effect.Effect<
+  void,
+  ValidationError | EndWith | { readonly message: string },
+  R | Host | CliApp.CliApp.Environment
+>) => {
+  const init = Command.make(
+    "init",
+    { force: Options.boolean("force").pipe(Options.withDescription("Overwrite what is there")) },
+    (args) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./commands/init.js")),
+        (it) => it.init(args)
+      )
+  ).pipe(Command.withDescription("Write driver.yaml and an example goal with criteria that fit this repository"))
+
+  const doctor = Command.make("doctor", { config, json: json("the checks") }, (args) =>
+    Effect.flatMap(Effect.all([load, Effect.promise(() => import("./commands/doctor.js"))]), ([{ probes }, it]) =>
+      it.doctor(args, probes)
+    )
+  ).pipe(Command.withDescription("Check the agent, git, containment, database and sockets, and say how to mend them"))
+
+  const run = Command.make(
+    "run",
+    {
+      goal: goalFile,
+      config,
+      json: json("one outcome on standard output, and nothing else there,"),
+      events: Options.file("events").pipe(
+        Options.withDescription("Write the events to this file, one line of JSON each"),
+        Options.optional
+      ),
+      agent: Options.choice("agent", ["claude-code", "stub"]).pipe(
+        Options.withAlias("a"),
+        Options.withDescription(
+          "The agent that works. Default: what the goal or the configuration says, else claude-code"
+        ),
+        Options.optional
+      )
+    },
+    (args) =>
+      Effect.flatMap(Effect.all([load, Effect.promise(() => import("./commands/run.js"))]), ([composition, it]) =>
+        it.run(args, composition.run)
+      )
+  ).pipe(Command.withDescription("Drive an agent until the goal's criteria pass, or the goal ends for another reason"))
+
+  const demo = Command.make(
+    "demo",
+    {
+      json: json("one outcome on standard output, and nothing else there,"),
+      keep: Options.boolean("keep").pipe(Options.withDescription("Leave the sample repository to be looked at"))
+    },
+    (args) =>
+      Effect.flatMap(Effect.all([load, Effect.promise(() => import("./commands/demo.js"))]), ([composition, it]) =>
+        it.demo(args, composition.run)
+      )
+  ).pipe(Command.withDescription("See a run on a sample repository with a stand-in agent: no keys, no network"))
+
+  const lint = Command.make(
+    "lint",
+    {
+      goal: goalFile,
+      config,
+      noRun: Options.boolean("no-run").pipe(Options.withDescription("Do not run the criteria on the base")),
+      strict: Options.boolean("strict").pipe(Options.withDescription("End with 1 when there are warnings")),
+      json: json("what was found")
+    },
+    (args) =>
+      Effect.flatMap(
+        Effect.all([load, Effect.promise(() => import("./commands/lint.js"))]),
+        ([{ checkPattern, rehearsal }, it]) => it.lint(args, checkPattern, rehearsal)
+      )
+  ).pipe(
+    Command.withDescription("Say what is wrong with a goal file and the configuration, and what is probably not meant")
+  )
+
+  /** The commands on goals that have been: they need the settings and the stores. */
+  const withGoals = <A, E2, R2>(
+    settingsFrom: Parameters<typeof import("./Settings.js")["loadSettings"]>[0],
+    body: (settings: Settings) => Effect.Effect<A, E2, R2>
+  ) =>
+    Effect.gen(function* () {
+      const [{ goals }, it] = yield* Effect.all([load, Effect.promise(() => import("./Settings.js"))])
+      const settings = yield* it.loadSettings(settingsFrom)
+      if (settings.config.workspace === "git") yield* it.requireRepository(settings)
+      return yield* Effect.provide(body(settings), goals(settings))
+    })
+
+  const list = Command.make(
+    "list",
+    {
+      config,
+      all: Options.boolean("all").pipe(Options.withDescription("Also those that are never resumed again")),
+      json: json("the bindings")
+    },
+    (args) =>
+      withGoals({ config: args.config }, () =>
+        Effect.flatMap(
+          Effect.promise(() => import("./commands/list.js")),
+          (it) => it.list(args)
+        )
+      )
+  ).pipe(Command.withDescription("List the goals' agent sessions and workspaces"))
+
+  const worktrees = Command.make("worktrees", { config, json: json("the workspaces") }, (args) =>
+    withGoals({ config: args.config }, () =>
+      Effect.flatMap(
+        Effect.promise(() => import("./commands/worktrees.js")),
+        (it) => it.worktrees(args)
+      )
+    )
+  ).pipe(Command.withDescription("List the goals' worktrees, whether their work was delivered, and their checkpoints"))
+
+  const rollback = Command.make(
+    "rollback",
+    {
+      goal: goalName,
+      config,
+      to: Options.text("to").pipe(Options.withDescription("The checkpoint's number, as `driver worktrees` shows it")),
+      json: json("what was done")
+    },
+    (args) =>
+      withGoals({ config: args.config }, () =>
+        Effect.flatMap(
+          Effect.promise(() => import("./commands/rollback.js")),
+          (it) => it.rollback(args)
+        )
+      )
+  ).pipe(Command.withDescription("Put a goal's worktree back to a checkpoint; this can be undone"))
+
+  const prune = Command.make(
+    "prune",
+    {
+      goals: Args.repeated(goalName),
+      config,
+      force: Options.boolean("force").pipe(Options.withDescription("Remove undelivered work as well")),
+      json: json("what was removed and what was kept")
+    },
+    (args) =>
+      withGoals({ config: args.config }, (settings) =>
+        Effect.flatMap(
+          Effect.promise(() => import("./commands/prune.js")),
+          (it) => it.prune(args, settings.config.agent.turnTimeout)
+        )
+      )
+  ).pipe(Command.withDescription("Remove worktrees, branches and checkpoints of goals that are over"))
+
+  const schema = Command.make(
+    "schema",
+    {
+      of: Args.choice<"goal" | "config">(
+        [
+          ["goal", "goal"],
+          ["config", "config"]
+        ],
+        { name: "of" }
+      ).pipe(Args.withDescription("goal: a goal file; config: driver.yaml"))
+    },
+    (args) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./commands/schema.js")),
+        (it) => it.schema(args)
+      )
+  ).pipe(Command.withDescription("Print the JSON Schema of a goal file or of the configuration, for editors"))
+
+  const cli = Command.make("driver").pipe(
+    Command.withDescription("Drive a coding agent until a goal's acceptance criteria pass"),
+    Command.withSubcommands([run, demo, init, lint, doctor, list, worktrees, rollback, prune, schema]),
+    Command.run({ name: "driver", version, executable: "driver" })
+  )
+  return (argv) => onHost(cli(argv))
+}
+
+/** The parser prints help and usage errors to the console, always in colours: here to the host, in colours where they are wanted. */
+const onHost = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Host> =>
+  Effect.flatMap(Host, ({ environment, stderr, stdout }) =>
+    Console.consoleWith((console) => {
+      const print =
+        (output: Output) =>
+        (...args: ReadonlyArray<unknown>) => {
+          const text = args.map(String).join(" ")
+          return output.write(`${themeOf(environment, output.isTerminal).color ? text : withoutColors(text)}\n`)
+        }
+      return Effect.withConsole(effect, { ...console, log: print(stdout), error: print(stderr) })
+    })
+  )
+
+const withoutColors = (text: string): string => text.replace(/\x1b\[[0-9;]*m/g, "")

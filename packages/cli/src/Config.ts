@@ -1,0 +1,491 @@
+/**
+ * `driver.yaml`: what it may say, what each key means, and what is assumed when it
+ * is absent.
+ *
+ * The descriptions and defaults stand here and nowhere else: the file that `driver
+ * init` writes, `driver schema config` and the README are made of them. Reading the
+ * file and turning its paths into absolute ones is done in `Settings.ts`.
+ */
+import { Budget } from "@driver/domain/Goal"
+import { WireDuration } from "@driver/domain/Wire"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
+
+/** How the default reads in the file. */
+const DefaultText = Symbol.for("@driver/cli/Config/DefaultText")
+
+const time = WireDuration.annotations({
+  identifier: "Duration",
+  jsonSchema: { type: ["string", "integer"], minimum: 0, examples: ["30 seconds", "1h 30m", 250] }
+})
+
+const positive = Schema.Int.pipe(Schema.positive({ message: () => "expected a whole number from 1" }))
+
+/** A key with a default: absent outside, always there inside. `shown` is the default as a person would write it. */
+const key = <A, I>(
+  name: string,
+  schema: Schema.Schema<A, I>,
+  value: () => NoInfer<A>,
+  shown: string,
+  description: string
+) =>
+  Schema.optionalWith(schema, { default: value })
+    .pipe(Schema.fromKey(name))
+    .annotations({ description, [DefaultText]: shown })
+
+/** A key that may be absent; `shown` is an example. */
+const maybe = <A, I>(name: string, schema: Schema.Schema<A, I>, shown: string, description: string) =>
+  Schema.optionalWith(schema, { as: "Option", nullable: true })
+    .pipe(Schema.fromKey(name))
+    .annotations({ description, [DefaultText]: shown })
+
+/** A map of keys, all of them with defaults. A section whose keys are all commented out is null in YAML. */
+const section = <A, I>(name: string, schema: Schema.Schema<A, I>, description: string) =>
+  Schema.optionalWith(schema, { default: () => Schema.decodeUnknownSync(schema)({}), nullable: true })
+    .pipe(Schema.fromKey(name))
+    .annotations({ description })
+
+export const AgentKind = Schema.Literal("claude-code", "stub")
+export type AgentKind = typeof AgentKind.Type
+
+const AgentConfig = Schema.Struct({
+  kind: key(
+    "kind",
+    AgentKind,
+    () => "claude-code" as const,
+    "claude-code",
+    "Which agent works: claude-code is the real one; stub plays a scenario file, without cost."
+  ),
+  binary: maybe(
+    "binary",
+    Schema.NonEmptyString,
+    "claude",
+    "The agent's program: a name on the PATH, or a path. Default: claude, or the stand-in that comes with driver."
+  ),
+  model: maybe("model", Schema.NonEmptyString, "sonnet", "The model, as the agent names it. Default: the agent's own."),
+  mode: key(
+    "mode",
+    Schema.Literal("warm", "one_shot"),
+    () => "warm" as const,
+    "warm",
+    "warm keeps one process per goal between turns, which saves more than half a second each; one_shot starts a process per turn."
+  ),
+  permissionDoor: key(
+    "permission_door",
+    Schema.Literal("socket", "stdio"),
+    () => "socket" as const,
+    "socket",
+    "How the agent asks for permission: socket is an MCP server of its own; stdio is the agent's control protocol (warm mode only)."
+  ),
+  passEnv: key(
+    "pass_env",
+    Schema.Array(Schema.NonEmptyString),
+    () => [],
+    "[]",
+    "Names of further environment variables that the agent gets. Everything but the basics, ANTHROPIC_* and CLAUDE_* is withheld."
+  ),
+  idleLimit: key(
+    "idle_limit",
+    time,
+    () => Duration.minutes(7),
+    "7 minutes",
+    "How long the agent may print nothing while it waits for its provider, before it counts as stalled. Six minutes are normal."
+  ),
+  turnTimeout: key(
+    "turn_timeout",
+    time,
+    () => Duration.hours(1),
+    "1 hour",
+    "The longest turn. Long builds inside a turn are normal, a turn of two hours is not."
+  ),
+  backgroundDeadline: key(
+    "background_deadline",
+    time,
+    () => Duration.minutes(2),
+    "2 minutes",
+    "How long a finished turn waits for background tasks of the agent; then the turn counts as having abandoned them."
+  ),
+  maxSleep: key(
+    "max_sleep",
+    time,
+    () => Duration.hours(24),
+    "24 hours",
+    "The longest pause that the agent may ask for."
+  ),
+  scenario: maybe("scenario", Schema.NonEmptyString, "scenario.yaml", "What the stub plays. Needed when kind is stub."),
+  extraArgs: key(
+    "extra_args",
+    Schema.Array(Schema.String),
+    () => [],
+    "[]",
+    "Further arguments for the agent's program. They may not weaken the permission gate: such a turn is stopped."
+  )
+}).annotations({ identifier: "Agent" })
+
+/** The same keys as a goal's budget, each of them optional: a goal that does not say has these. */
+const BudgetConfig = Schema.Struct({
+  maxTurns: maybe(
+    "max_turns",
+    positive,
+    String(Budget.defaults.maxTurns),
+    "Turns of work. Compact turns are not counted."
+  ),
+  maxWallTime: maybe("max_wall_time", time, "2 hours", "Active time: neither paused nor sleeping time counts."),
+  maxTokens: maybe("max_tokens", positive, String(Budget.defaults.maxTokens), "All four classes of tokens together."),
+  maxCostUsd: maybe(
+    "max_cost_usd",
+    Schema.Positive,
+    "10",
+    "US dollars, as the agent reports them. Default: not limited."
+  ),
+  maxConsecutiveDenies: maybe(
+    "max_consecutive_denies",
+    Schema.NonNegativeInt,
+    String(Budget.defaults.maxConsecutiveDenies),
+    "Denied tool calls in a row: an agent that only runs into the wall is stopped. 0 = off."
+  ),
+  maxConsecutiveErrors: maybe(
+    "max_consecutive_errors",
+    Schema.NonNegativeInt,
+    String(Budget.defaults.maxConsecutiveErrors),
+    "Errors in a row that cost a fresh session. 0 = off."
+  ),
+  maxConsecutivePromptTooLong: maybe(
+    "max_consecutive_prompt_too_long",
+    Schema.NonNegativeInt,
+    String(Budget.defaults.maxConsecutivePromptTooLong),
+    '"Prompt too long" in a row, each followed by a compaction. 0 = off.'
+  )
+}).annotations({ identifier: "BudgetDefaults" })
+export type BudgetConfig = typeof BudgetConfig.Type
+
+const AcceptanceConfig = Schema.Struct({
+  timeout: key(
+    "timeout",
+    time,
+    () => Duration.minutes(5),
+    "5 minutes",
+    "Longest run of a criterion that names no timeout of its own. Then its whole process group is killed and it has failed."
+  ),
+  concurrency: key(
+    "concurrency",
+    positive,
+    () => 2,
+    "2",
+    "How many criteria run at once. They share a directory: 1 when they disturb each other."
+  ),
+  evidenceBytes: key(
+    "evidence_bytes",
+    Schema.Int.pipe(Schema.between(256, 65_536)),
+    () => 4_096,
+    "4096",
+    "How much of a failed criterion's output is kept and told to the agent. More costs tokens in every turn."
+  ),
+  preflight: key(
+    "preflight",
+    Schema.Boolean,
+    () => false,
+    "false",
+    "Evaluate the criteria before the first turn, and end at once when they are met. Off: criteria can be slow."
+  ),
+  passEnv: key(
+    "pass_env",
+    Schema.Array(Schema.NonEmptyString),
+    () => [],
+    "[]",
+    "Names of further environment variables that criteria get. Keys and tokens are withheld from them unless named here."
+  )
+}).annotations({ identifier: "Acceptance" })
+
+const PermissionRule = Schema.Struct({
+  decision: Schema.Literal("allow", "deny").annotations({ description: "What the rule says." }),
+  tool: Schema.NonEmptyString.annotations({
+    description: "The agent's name of the tool, `*` for any part of it: Bash, mcp__github__*."
+  }),
+  command: maybe("command", Schema.NonEmptyString, "git status", "Only commands that match: `*` stands for any text."),
+  path: maybe(
+    "path",
+    Schema.NonEmptyString,
+    "docs/**",
+    "Only files that match, relative to the workspace: `*` within a name, `**` over directories."
+  ),
+  reason: maybe("reason", Schema.NonEmptyString, "no network", "Recorded, and told to the agent when the rule denies.")
+}).annotations({ identifier: "PermissionRule" })
+export type PermissionRule = typeof PermissionRule.Type
+
+const PermissionConfig = Schema.Struct({
+  decider: key(
+    "decider",
+    Schema.Literal("rules", "allow_all", "deny_all"),
+    () => "rules" as const,
+    "rules",
+    "Who decides on tool calls: rules allows reads, writes inside the workspace and the goal's own criteria, and denies the rest with a reason."
+  ),
+  timeout: key(
+    "timeout",
+    time,
+    () => Duration.seconds(30),
+    "30 seconds",
+    "How long a decision may take; then the call is denied."
+  ),
+  rules: key(
+    "rules",
+    Schema.Array(PermissionRule),
+    () => [],
+    "[]",
+    "Rules asked before the built-in ones, the first match wins. Special paths (.git, .claude, shell start-up files) stay denied."
+  )
+}).annotations({ identifier: "Permission" })
+
+const CompactConfig = Schema.Struct({
+  enabled: key(
+    "enabled",
+    Schema.Boolean,
+    () => true,
+    "true",
+    "Ask the agent to compact its context before it is full."
+  ),
+  contextWindow: maybe(
+    "context_window",
+    Schema.NonNegativeInt,
+    "200000",
+    "Tokens of the model's window. Default: what the agent reports. 0 = its fill does not matter."
+  ),
+  threshold: key(
+    "threshold",
+    Schema.Number.pipe(Schema.greaterThan(0), Schema.lessThanOrEqualTo(1)),
+    () => 0.7,
+    "0.7",
+    "Compact from this share of the window on. Later leaves no room for the compaction itself."
+  ),
+  minTurnsBetween: key(
+    "min_turns_between",
+    Schema.NonNegativeInt,
+    () => 5,
+    "5",
+    "Turns between two compactions, so that they do not chase each other."
+  ),
+  maxAge: key("max_age", time, () => Duration.zero, "0", "Compact a session that is older than this. 0 = off."),
+  maxConsecutiveFailures: key(
+    "max_consecutive_failures",
+    Schema.NonNegativeInt,
+    () => 3,
+    "3",
+    "Failed compactions in a row of one goal after which no more are tried. 0 = off."
+  )
+}).annotations({ identifier: "Compact" })
+
+const ReplayConfig = Schema.Struct({
+  maxFreshSessionRetries: key(
+    "max_fresh_session_retries",
+    Schema.NonNegativeInt,
+    () => 1,
+    "1",
+    "How often a turn that failed for a passing reason is tried again in a new session, before a person is asked."
+  ),
+  maxSleep: key(
+    "max_sleep",
+    time,
+    () => Duration.hours(6),
+    "6 hours",
+    "The longest wait for a usage limit to reset; then the turn is tried again, and waits again if it must."
+  ),
+  resetMargin: key(
+    "reset_margin",
+    time,
+    () => Duration.seconds(5),
+    "5 seconds",
+    "Waited beyond the moment at which a limit resets: the provider's clock is not ours."
+  ),
+  backoffBase: key(
+    "backoff_base",
+    time,
+    () => Duration.seconds(1),
+    "1 second",
+    "The first wait after an error that may pass. It doubles with every further one."
+  ),
+  backoffCap: key("backoff_cap", time, () => Duration.minutes(1), "1 minute", "The longest of these waits.")
+}).annotations({ identifier: "Replay" })
+
+const StuckConfig = Schema.Struct({
+  sameFailures: key(
+    "same_failures",
+    Schema.NonNegativeInt,
+    () => 3,
+    "3",
+    "Turns in a row with the same failures and nothing changed: first the agent is told, then a person is asked. 0 = off."
+  ),
+  repeatedCalls: key(
+    "repeated_calls",
+    Schema.NonNegativeInt,
+    () => 5,
+    "5",
+    "How often the same tool call may be made within `window` while no file changes. 0 = off."
+  ),
+  window: key("window", positive, () => 20, "20", "How many of the last tool calls are looked at.")
+}).annotations({ identifier: "Stuck" })
+
+const EventsConfig = Schema.Struct({
+  jsonl: Schema.NonEmptyString.annotations({
+    description: "A file that gets one line of JSON per event. Made when absent."
+  })
+}).annotations({ identifier: "EventSink" })
+
+const StoreConfig = Schema.Union(
+  Schema.Struct({
+    sqlite: Schema.NonEmptyString.annotations({
+      description: "An SQLite file. Default: driver.sqlite in the state directory."
+    })
+  }).annotations({ identifier: "SqliteStore" }),
+  Schema.Struct({
+    postgres: Schema.NonEmptyString.annotations({
+      description: "The URL of a PostgreSQL database: postgres://user:${PGPASSWORD}@host/database."
+    })
+  }).annotations({ identifier: "PostgresStore" })
+)
+
+const DeliverConfig = Schema.Struct({
+  mode: key(
+    "mode",
+    Schema.Literal("branch", "squash", "patch", "merge"),
+    () => "branch" as const,
+    "branch",
+    "What becomes of accepted work: it stays on the goal's branch, is squashed to one commit, written as a patch file, or merged into target when that is clean."
+  ),
+  target: maybe(
+    "target",
+    Schema.NonEmptyString,
+    "main",
+    "The branch to merge into (merge), or the patch file (patch). Needed for these two."
+  )
+}).annotations({ identifier: "Deliver" })
+
+export const Config = Schema.Struct({
+  repository: maybe(
+    "repository",
+    Schema.NonEmptyString,
+    ".",
+    "The git repository that goals work on. Default: the one that the current directory is in."
+  ),
+  workspace: key(
+    "workspace",
+    Schema.Literal("git", "directory"),
+    () => "git" as const,
+    "git",
+    "git gives each goal a worktree and a branch; directory gives each a plain directory, with no repository."
+  ),
+  stateDir: maybe(
+    "state_dir",
+    Schema.NonEmptyString,
+    "~/.local/state/driver/my-project",
+    "Where driver keeps its own files. Default: one directory per repository below $XDG_STATE_HOME/driver, outside every worktree."
+  ),
+  worktreeRoot: maybe(
+    "worktree_root",
+    Schema.NonEmptyString,
+    "../my-project-goals",
+    "Where the goals' worktrees lie. Default: worktrees/ in the state directory. It may not be inside another repository."
+  ),
+  base: key(
+    "base",
+    Schema.NonEmptyString,
+    () => "HEAD",
+    "HEAD",
+    "The commit, branch or tag that a new goal starts from."
+  ),
+  agent: section("agent", AgentConfig, "The coding agent."),
+  budget: section("budget", BudgetConfig, "What a goal may use at most, where its own file does not say."),
+  acceptance: section("acceptance", AcceptanceConfig, "How criteria are evaluated."),
+  permission: section("permission", PermissionConfig, "Who decides what the agent may do."),
+  compact: section("compact", CompactConfig, "When the agent's context is compacted."),
+  replay: section("replay", ReplayConfig, "What is done after errors."),
+  stuck: section("stuck", StuckConfig, "When a goal counts as stuck."),
+  progressEveryTurns: key(
+    "progress_every_turns",
+    Schema.NonNegativeInt,
+    () => 1,
+    "1",
+    "A progress event every so many turns. 0 = never."
+  ),
+  events: key(
+    "events",
+    Schema.Array(EventsConfig),
+    () => [],
+    "[]",
+    "Where events are written, besides what --events names. An entry is a map: jsonl: events.jsonl."
+  ),
+  store: maybe(
+    "store",
+    StoreConfig,
+    "{ sqlite: driver.sqlite }",
+    "Where bindings, summaries and decisions are kept. Default: SQLite in the state directory."
+  ),
+  deliver: section("deliver", DeliverConfig, "What becomes of accepted work."),
+  cleanup: key(
+    "cleanup",
+    Schema.Literal("keep", "on_done"),
+    () => "keep" as const,
+    "keep",
+    "on_done removes the worktree once accepted work was delivered; its branch stays. keep leaves it for you to look at."
+  )
+}).annotations({ identifier: "DriverConfig" })
+export type Config = typeof Config.Type
+
+/** What is assumed when there is no file. */
+export const defaults: Config = Schema.decodeUnknownSync(Config)({})
+
+/** One key of the file, for the places that explain it. */
+export interface KeyDoc {
+  /** `agent.idle_limit` */
+  readonly path: string
+  readonly name: string
+  readonly description: string
+  /** The default, or an example where there is none; absent for sections. */
+  readonly shown: Option.Option<string>
+  /** True when the key may be absent and then means nothing, so that `shown` is only an example. */
+  readonly isExample: boolean
+  readonly children: ReadonlyArray<KeyDoc>
+}
+
+/** All keys in the order of the schema. */
+export const keyDocs: ReadonlyArray<KeyDoc> = docsOf(Config.ast, "")
+
+function docsOf(ast: AST.AST, prefix: string): ReadonlyArray<KeyDoc> {
+  const from = AST.isTransformation(ast) ? ast.from : ast
+  if (!AST.isTypeLiteral(from)) return []
+  return from.propertySignatures.map((property): KeyDoc => {
+    const name = String(property.name)
+    const path = prefix === "" ? name : `${prefix}.${name}`
+    const annotations = annotationsOf(ast, name)
+    const shown = annotations[DefaultText]
+    const description = annotations[AST.DescriptionAnnotationId]
+    return {
+      path,
+      name,
+      description: typeof description === "string" ? description : "",
+      shown: typeof shown === "string" ? Option.some(shown) : Option.none(),
+      isExample: AST.isUnion(property.type) && property.type.types.some((type) => type === AST.null),
+      children: typeof shown === "string" ? [] : sectionDocs(property.type, path)
+    }
+  })
+}
+
+/** What was said about a property stands on its inner side when it has another name there. */
+function annotationsOf(ast: AST.AST, name: string): AST.Annotations {
+  if (
+    !AST.isTransformation(ast) ||
+    !AST.isTypeLiteralTransformation(ast.transformation) ||
+    !AST.isTypeLiteral(ast.to)
+  ) {
+    return {}
+  }
+  const renamed = ast.transformation.propertySignatureTransformations.find((it) => it.from === name)
+  return ast.to.propertySignatures.find((it) => it.name === (renamed?.to ?? name))?.annotations ?? {}
+}
+
+function sectionDocs(type: AST.AST, path: string): ReadonlyArray<KeyDoc> {
+  if (AST.isUnion(type)) return type.types.flatMap((inner) => sectionDocs(inner, path))
+  return docsOf(type, path)
+}

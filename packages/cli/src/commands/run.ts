@@ -1,0 +1,125 @@
+/**
+ * `driver run`: the main job. Reads the goal and the configuration, hands both to
+ * `RunGoal`, shows what happens, and says how it ended.
+ */
+import type { Goal } from "@driver/domain/Goal"
+import { GoalOutcome } from "@driver/domain/Outcome"
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as Path from "@effect/platform/Path"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { AgentKind } from "../Config.js"
+import { EndWith, outcomeCode } from "../exitCode.js"
+import { loadGoal } from "../Goals.js"
+import { Host, type Output } from "../Host.js"
+import { describeIssue, InputError } from "../InputError.js"
+import { outcomeLines, type Renderer } from "../Render.js"
+import { type RunError, RunGoal } from "../RunGoal.js"
+import { type LoadOptions, loadSettings, type Settings } from "../Settings.js"
+import { printable } from "../Text.js"
+import { paint, plainText, themeOf } from "../Theme.js"
+
+export interface RunArguments {
+  /** The goal file. */
+  readonly goal: string
+  readonly config: Option.Option<string>
+  readonly events: Option.Option<string>
+  readonly agent: Option.Option<AgentKind>
+  readonly json: boolean
+}
+
+export const run = <E, R>(args: RunArguments, layer: (settings: Settings) => Layer.Layer<RunGoal, E, R>) =>
+  Effect.gen(function* () {
+    const host = yield* Host
+    const options: LoadOptions = { config: args.config, agent: args.agent, events: args.events }
+    const configured = yield* loadSettings(options)
+    const { file, goal, warnings } = yield* loadGoal(args.goal, configured)
+    for (const warning of warnings) yield* host.stderr.write(`warning: ${printable(describeIssue(warning))}\n`)
+    const settings = yield* withAgentOf(goal, file, options, configured)
+    const program = Effect.scoped(drive(goal, args.json))
+    yield* Effect.provide(program, layer(settings))
+  })
+
+/** The goal names its agent; the command line has the last word. */
+const withAgentOf = (
+  goal: Goal,
+  file: string,
+  options: LoadOptions,
+  settings: Settings
+): Effect.Effect<Settings, InputError, FileSystem.FileSystem | Path.Path | Host> => {
+  const wanted = Option.getOrUndefined(goal.agent)
+  if (wanted === undefined || Option.isSome(options.agent ?? Option.none())) return Effect.succeed(settings)
+  if (!Schema.is(AgentKind)(wanted)) {
+    const issue = {
+      file,
+      path: "agent",
+      message: `agent: there is no agent backend ${JSON.stringify(wanted)}, only ${AgentKind.literals.join(" and ")}`
+    }
+    return new InputError({ issues: [issue] })
+  }
+  return wanted === settings.agent.kind
+    ? Effect.succeed(settings)
+    : loadSettings({ ...options, agent: Option.some(wanted) })
+}
+
+/**
+ * Runs the goal with its events on the screen and prints the outcome, also that of a
+ * goal that was cancelled by interrupting this. Ends with the outcome's exit code.
+ */
+export const drive = (
+  goal: Goal,
+  json: boolean
+): Effect.Effect<void, EndWith | RunError, RunGoal | Host | Scope.Scope> =>
+  Effect.gen(function* () {
+    const host = yield* Host
+    const service = yield* RunGoal
+    const renderer = yield* makeRenderer(json ? host.stderr : host.stdout)
+    const ended = yield* Ref.make(Option.none<GoalOutcome>())
+    const report = (outcome: GoalOutcome) => Effect.zipRight(renderer.finish, printOutcome(outcome, json))
+    const outcome = yield* service
+      .run(goal, {
+        onEvent: (stored) =>
+          Effect.zipRight(
+            renderer.onEvent(stored),
+            stored.event._tag === "GoalCompleted" ? Ref.set(ended, Option.some(stored.event.outcome)) : Effect.void
+          )
+      })
+      .pipe(
+        Effect.onInterrupt(() =>
+          Effect.flatMap(Ref.get(ended), Option.match({ onNone: () => renderer.finish, onSome: report }))
+        ),
+        Effect.onError(() => renderer.finish)
+      )
+    yield* Effect.uninterruptible(report(outcome))
+    const code = outcomeCode(outcome.outcome)
+    if (code !== 0) return yield* new EndWith({ code })
+  })
+
+/** A screen that is redrawn on a terminal, lines anywhere else. */
+export const makeRenderer = (output: Output): Effect.Effect<Renderer, never, Host | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { environment } = yield* Host
+    const theme = themeOf(environment, output.isTerminal)
+    if (output.isTerminal && environment["TERM"] !== "dumb") {
+      const terminal = yield* Effect.promise(() => import("../RenderTerminal.js"))
+      return yield* terminal.make(output, theme)
+    }
+    const plain = yield* Effect.promise(() => import("../RenderPlain.js"))
+    return yield* plain.make(output, theme)
+  })
+
+const encodeOutcome = Schema.encodeSync(GoalOutcome.FromJson)
+
+/** With `json` one line on standard output and nothing else; without, sentences. */
+export const printOutcome = (outcome: GoalOutcome, json: boolean): Effect.Effect<void, never, Host> =>
+  Effect.gen(function* () {
+    const { environment, stdout } = yield* Host
+    if (json) return yield* stdout.write(`${encodeOutcome(outcome)}\n`)
+    const theme = themeOf(environment, stdout.isTerminal)
+    const lines = outcomeLines(outcome).map((line) => `${paint(theme, line.tone, plainText(theme, line))}\n`)
+    yield* stdout.write(lines.join(""))
+  })

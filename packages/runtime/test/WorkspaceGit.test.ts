@@ -1,0 +1,1238 @@
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { Goal } from "@driver/domain/Goal"
+import { Git, GitError } from "@driver/runtime/Git"
+import { CheckpointId, Workspace } from "@driver/runtime/Workspace"
+import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
+import { assert, describe, it } from "@effect/vitest"
+import { type Context, Effect, Fiber, Layer, Option, type Scope } from "effect"
+import {
+  contents,
+  git,
+  initialise,
+  layerGit,
+  layerWorkspace,
+  makePlace,
+  makeRepository,
+  newGoal,
+  type Place,
+  run,
+  write
+} from "./support/repositories.js"
+
+type Service = Context.Tag.Service<typeof Workspace>
+
+interface World {
+  readonly place: Place
+  readonly workspace: Service
+  readonly goal: Goal
+  /** The worktree, made by `ensure`. */
+  readonly directory: string
+}
+
+const start = (place: Place, options: Partial<WorkspaceGit.WorkspaceGitOptions> = {}) =>
+  Layer.build(layerWorkspace(place, options)).pipe(
+    Effect.map((context) => context.unsafeMap.get(Workspace.key) as Service)
+  )
+
+/** A repository, a goal and its worktree. */
+const world = (files?: Record<string, string>): Effect.Effect<World, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const place = yield* makeRepository(files)
+    const workspace = yield* start(place)
+    const goal = newGoal()
+    const { path: directory } = yield* workspace.ensure(goal)
+    return { place, workspace, goal, directory }
+  })
+
+/** What can be told from outside about HEAD, the branches, the index and its flags. */
+const gitState = (directory: string) => ({
+  head: git(directory, "rev-parse", "--symbolic-full-name", "HEAD"),
+  branches: git(directory, "for-each-ref", "refs/heads"),
+  index: git(directory, "ls-files", "--stage", "-v"),
+  status: git(directory, "status", "--porcelain=v2", "--branch"),
+  bytes: fs.readFileSync(git(directory, "rev-parse", "--git-path", "index")).toString("hex")
+})
+
+const commitAll = (directory: string, message = "work"): string => {
+  git(directory, "add", "--all")
+  git(directory, "commit", "--quiet", "--allow-empty", "-m", message)
+  return git(directory, "rev-parse", "HEAD")
+}
+
+const canMount = (() => {
+  try {
+    const probe = fs.mkdtempSync("/tmp/driver-mount-")
+    execFileSync("mount", ["-t", "tmpfs", "none", probe], { stdio: "ignore" })
+    execFileSync("umount", [probe], { stdio: "ignore" })
+    fs.rmdirSync(probe)
+    return true
+  } catch {
+    return false
+  }
+})()
+
+/** A small file system of its own, gone with the scope. */
+const mount = (directory: string, options: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      fs.mkdirSync(directory, { recursive: true })
+      execFileSync("mount", ["-t", "tmpfs", "-o", options, "none", directory])
+    }),
+    () => Effect.sync(() => execFileSync("umount", ["-l", directory]))
+  )
+
+describe("WorkspaceGit ensure", () => {
+  it.scopedLive("gives a clean worktree on the goal's branch, with nothing of the driver's in it", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository({ "a.txt": "a\n", "ü/b c.txt": "b\n", "run.sh": "#!/bin/sh\n" })
+      fs.chmodSync(path.join(place.repository, "run.sh"), 0o755)
+      commitAll(place.repository)
+      const goal = newGoal()
+      const workspace = yield* start(place)
+      const info = yield* workspace.ensure(goal)
+      assert.deepStrictEqual(info, {
+        goalId: goal.id,
+        path: path.join(place.root, goal.id),
+        branch: Option.some(`driver/${goal.id}`),
+        base: Option.some(git(place.repository, "rev-parse", "HEAD")),
+        repository: Option.some(place.repository),
+        reused: false
+      })
+      assert.deepStrictEqual(contents(info.path), contents(place.repository))
+      assert.strictEqual(git(info.path, "status", "--porcelain"), "")
+      assert.strictEqual(git(info.path, "symbolic-ref", "HEAD"), `refs/heads/driver/${goal.id}`)
+      assert.strictEqual(git(place.repository, "status", "--porcelain"), "")
+    })
+  )
+
+  it.scopedLive("keeps branch, commits and uncommitted work of an earlier run", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place } = yield* world()
+      write(directory, "committed.txt", "1")
+      const tip = commitAll(directory)
+      write(directory, "uncommitted.txt", "2")
+      git(place.repository, "commit", "-q", "--allow-empty", "-m", "main goes on")
+      const again = yield* start(place)
+      const info = yield* again.ensure(goal)
+      assert.isTrue(info.reused)
+      assert.deepStrictEqual(info.base, Option.some(git(place.repository, "rev-parse", "HEAD~1")))
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), tip)
+      assert.deepStrictEqual(Object.keys(contents(directory)), [
+        "a.txt",
+        "committed.txt",
+        "src/b.txt",
+        "uncommitted.txt"
+      ])
+    })
+  )
+
+  it.scopedLive(
+    "makes ten worktrees at once, asked by two drivers",
+    () =>
+      Effect.gen(function* () {
+        const place = yield* makeRepository(
+          Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`d${index % 7}/f${index}`, `${index}\n`]))
+        )
+        const drivers = [
+          yield* start(place),
+          yield* start(place, { stateDirectory: path.join(place.directory, "other") })
+        ]
+        const infos = yield* Effect.forEach(
+          Array.from({ length: 10 }, (_, index) => index),
+          (index) => drivers[index % 2]?.ensure(newGoal()) ?? Effect.die("no driver"),
+          { concurrency: "unbounded" }
+        )
+        for (const info of infos) {
+          assert.lengthOf(Object.keys(contents(info.path)), 100)
+          assert.strictEqual(git(info.path, "status", "--porcelain"), "")
+        }
+        assert.lengthOf(git(place.repository, "worktree", "list").split("\n"), 11)
+        assert.isFalse(fs.existsSync(path.join(place.repository, ".git", "driver-worktrees.lock")))
+      }),
+    20_000
+  )
+
+  it.scopedLive("takes the lock of a driver that was killed, and waits for one that lives", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository()
+      const workspace = yield* start(place)
+      const lock = path.join(place.repository, ".git", "driver-worktrees.lock")
+      fs.writeFileSync(lock, "4194304 1 0\n")
+      yield* workspace.ensure(newGoal())
+      const started = fs
+        .readFileSync("/proc/self/stat", "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ")[19]
+      fs.writeFileSync(lock, `${process.pid} ${started} 0\n`)
+      const fiber = yield* Effect.fork(workspace.ensure(newGoal()))
+      yield* Effect.sleep("300 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(fiber)))
+      fs.rmSync(lock)
+      yield* Fiber.join(fiber)
+    })
+  )
+
+  it.scopedLive(
+    "brings a vanished directory back from its branch, with the uncommitted files of the last checkpoint",
+    () =>
+      Effect.gen(function* () {
+        const { directory, goal, workspace } = yield* world()
+        write(directory, "committed.txt", "1")
+        const tip = commitAll(directory)
+        write(directory, "uncommitted.txt", "2")
+        fs.rmSync(path.join(directory, "a.txt"))
+        const expected = contents(directory)
+        yield* workspace.checkpoint(goal.id, "before turn 3")
+        fs.rmSync(directory, { recursive: true })
+        assert.strictEqual((yield* Effect.flip(workspace.checkpoint(goal.id, "x"))).reason, "io_failed")
+        const info = yield* workspace.ensure(goal)
+        assert.strictEqual(info.path, directory)
+        assert.isTrue(info.reused)
+        assert.deepStrictEqual(contents(directory), expected)
+        assert.strictEqual(git(directory, "rev-parse", "HEAD"), tip)
+        assert.strictEqual(git(directory, "status", "--porcelain"), " D a.txt\n?? uncommitted.txt")
+      })
+  )
+
+  it.scopedLive("does not put a checkpoint over a branch that has moved since", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      write(directory, "early.txt", "1")
+      yield* workspace.checkpoint(goal.id, "early")
+      fs.rmSync(path.join(directory, "early.txt"))
+      write(directory, "late.txt", "2")
+      commitAll(directory)
+      const expected = contents(directory)
+      fs.rmSync(directory, { recursive: true })
+      yield* workspace.ensure(goal)
+      assert.deepStrictEqual(contents(directory), expected)
+    })
+  )
+
+  it.scopedLive("registers a worktree that was pruned again, and keeps its files", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      write(directory, "uncommitted.txt", "2")
+      const moved = `${directory}.moved`
+      fs.renameSync(directory, moved)
+      git(place.repository, "worktree", "prune")
+      fs.renameSync(moved, directory)
+      yield* workspace.ensure(goal)
+      assert.strictEqual(git(directory, "status", "--porcelain"), "?? uncommitted.txt")
+      assert.strictEqual((yield* workspace.checkpoint(goal.id, "x")).id, CheckpointId.make("1"))
+    })
+  )
+
+  it.scopedLive("makes a deleted branch again where the last checkpoint saw it", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      write(directory, "committed.txt", "1")
+      const tip = commitAll(directory)
+      yield* workspace.checkpoint(goal.id, "x")
+      git(place.repository, "worktree", "remove", "--force", directory)
+      git(place.repository, "branch", "-D", `driver/${goal.id}`)
+      yield* workspace.ensure(goal)
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), tip)
+    })
+  )
+
+  it.scopedLive("goes on where an earlier attempt broke off", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository({ "a.txt": "a\n", "b.txt": "b\n" })
+      const goal = newGoal()
+      let failures = 1
+      const breaking = Layer.effect(
+        Git,
+        Effect.map(Git, (real) =>
+          Git.of({
+            run: (call) =>
+              call.args.includes("-u") && failures-- > 0
+                ? Effect.sync(() => write(call.cwd, "a.txt", "hal")).pipe(
+                    Effect.zipRight(
+                      new GitError({
+                        reason: "timeout",
+                        command: "read-tree",
+                        directory: call.cwd,
+                        detail: "the limit is 1s"
+                      })
+                    )
+                  )
+                : real.run(call)
+          })
+        )
+      ).pipe(Layer.provideMerge(layerGit))
+      yield* Effect.gen(function* () {
+        const workspace = yield* Workspace
+        const error = yield* Effect.flip(workspace.ensure(goal))
+        assert.strictEqual(error.reason, "timeout")
+        const { path: directory } = yield* workspace.ensure(goal)
+        assert.deepStrictEqual(contents(directory), { "a.txt": "a\n", "b.txt": "b\n" })
+        assert.strictEqual(git(directory, "status", "--porcelain"), "")
+      }).pipe(Effect.provide(WorkspaceGit.layer(place).pipe(Layer.provide(breaking))))
+    })
+  )
+
+  it.scopedLive("works on the repository that the goal names", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository()
+      initialise(path.join(place.directory, "elsewhere"), { "other.txt": "o\n" })
+      const workspace = yield* start(place)
+      const goal = newGoal({ metadata: { "worktree.source_repo": "../elsewhere" } })
+      const info = yield* workspace.ensure(goal)
+      assert.deepStrictEqual(info.repository, Option.some(path.join(place.directory, "elsewhere")))
+      assert.deepStrictEqual(Object.keys(contents(info.path)), ["other.txt"])
+      assert.deepStrictEqual(
+        (yield* workspace.list).map((entry) => entry.repository),
+        [info.repository]
+      )
+      const same = newGoal()
+      const error = yield* Effect.flip(workspace.ensure(Object.assign(Object.create(same), same, { id: goal.id })))
+      assert.strictEqual(error.reason, "conflict")
+    })
+  )
+
+  it.scopedLive("starts from the base it is told, in a bare repository and from a linked worktree too", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository()
+      const first = git(place.repository, "rev-parse", "HEAD")
+      write(place.repository, "later.txt", "l")
+      const second = commitAll(place.repository)
+      git(place.directory, "clone", "--quiet", "--bare", place.repository, "bare.git")
+      const linked = path.join(place.directory, "linked")
+      git(place.repository, "worktree", "add", "-q", "--detach", linked, first)
+      const baseFrom = (repository: string, base?: string) =>
+        start({ ...place, repository }, base === undefined ? {} : { base }).pipe(
+          Effect.flatMap((workspace) => workspace.ensure(newGoal())),
+          Effect.map((info) => [Option.getOrThrow(info.base), git(info.path, "rev-parse", "HEAD")])
+        )
+      assert.deepStrictEqual(yield* baseFrom(place.repository, "main~1"), [first, first])
+      assert.deepStrictEqual(yield* baseFrom(path.join(place.directory, "bare.git")), [second, second])
+      assert.deepStrictEqual(yield* baseFrom(linked), [first, first])
+      const error = yield* Effect.flip(baseFrom(place.repository, "nothing"))
+      assert.strictEqual(error.reason, "base_not_found")
+    })
+  )
+
+  it.scopedLive("starts from nothing in a repository without a commit", () =>
+    Effect.gen(function* () {
+      const place = yield* makePlace
+      fs.mkdirSync(place.repository)
+      git(place.repository, "init", "-q", "--initial-branch=main")
+      const workspace = yield* start(place)
+      const goal = newGoal()
+      const { path: directory } = yield* workspace.ensure(goal)
+      assert.deepStrictEqual(contents(directory), {})
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      write(directory, "hello.txt", "hi\n")
+      assert.strictEqual((yield* workspace.diffStat(goal.id, one.id)).filesChanged, 1)
+      assert.deepStrictEqual(yield* workspace.changedPaths(goal.id), ["hello.txt"])
+      yield* workspace.deliver(goal, { mode: "branch", message: "Say hello" })
+      assert.strictEqual(git(place.repository, "show", `driver/${goal.id}:hello.txt`), "hi")
+      assert.throws(() => git(place.repository, "rev-parse", "--verify", "--quiet", "HEAD"))
+    })
+  )
+
+  it.scopedLive("says what is wrong with the repository", () =>
+    Effect.gen(function* () {
+      const place = yield* makePlace
+      const workspace = yield* start(place)
+      assert.strictEqual((yield* Effect.flip(workspace.ensure(newGoal()))).reason, "not_a_repository")
+      fs.mkdirSync(place.repository)
+      const error = yield* Effect.flip(workspace.ensure(newGoal()))
+      assert.strictEqual(error.reason, "not_a_repository")
+      assert.include(error.message, place.repository)
+    })
+  )
+
+  it.scopedLive("refuses a root that would show in somebody's status, and takes an ignored one", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository()
+      const inside = path.join(place.repository, ".trees")
+      const other = path.join(place.directory, "other")
+      initialise(other)
+      for (const root of [inside, path.join(other, "deep", "er"), path.join(place.repository, ".git", "trees")]) {
+        const error = yield* Effect.flip((yield* start(place, { root })).ensure(newGoal()))
+        assert.strictEqual(error.reason, "bad_root")
+      }
+      assert.strictEqual(git(place.repository, "for-each-ref", "refs/heads/driver", "refs/driver"), "")
+      write(place.repository, ".gitignore", ".trees/\n")
+      commitAll(place.repository)
+      yield* (yield* start(place, { root: inside })).ensure(newGoal())
+      assert.strictEqual(git(place.repository, "status", "--porcelain"), "")
+    })
+  )
+
+  it.scopedLive("refuses a root that is a file, and a directory that is somebody else's", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository()
+      write(place.directory, "file", "")
+      for (const root of [path.join(place.directory, "file"), path.join(place.directory, "file", "below")]) {
+        const error = yield* Effect.flip((yield* start(place, { root })).ensure(newGoal()))
+        assert.strictEqual(error.reason, "bad_root")
+      }
+      const goal = newGoal()
+      write(path.join(place.root, goal.id), "mine.txt", "precious")
+      const error = yield* Effect.flip((yield* start(place)).ensure(goal))
+      assert.strictEqual(error.reason, "conflict")
+      assert.deepStrictEqual(contents(path.join(place.root, goal.id)), { "mine.txt": "precious" })
+    })
+  )
+
+  it.scopedLive("does not take a branch that is checked out elsewhere", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      git(place.repository, "worktree", "remove", "--force", directory)
+      git(place.repository, "checkout", "-q", `driver/${goal.id}`)
+      const error = yield* Effect.flip(workspace.ensure(goal))
+      assert.strictEqual(error.reason, "conflict")
+      assert.include(error.detail, place.repository)
+      git(place.repository, "checkout", "-q", "main")
+      yield* workspace.ensure(goal)
+    })
+  )
+
+  it.scopedLive.skipIf(!canMount)("says so when the root is read-only (needs mount)", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository()
+      yield* mount(place.root, "ro,size=1m")
+      const workspace = yield* start(place)
+      const error = yield* Effect.flip(workspace.ensure(newGoal()))
+      assert.strictEqual(error.reason, "read_only")
+      assert.include(error.message, place.root)
+      assert.strictEqual(git(place.repository, "for-each-ref", "refs/heads/driver", "refs/driver"), "")
+    })
+  )
+
+  it.scopedLive.skipIf(!canMount)("says so when the root is full, and goes on once it is not (needs mount)", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository({ "big.bin": "x".repeat(3_000_000) })
+      yield* mount(place.root, "size=2m")
+      const workspace = yield* start(place)
+      const goal = newGoal()
+      const error = yield* Effect.flip(workspace.ensure(goal))
+      assert.strictEqual(error.reason, "disk_full")
+      execFileSync("mount", ["-o", "remount,size=8m", place.root])
+      const { path: directory } = yield* workspace.ensure(goal)
+      assert.strictEqual(git(directory, "status", "--porcelain"), "")
+      assert.deepStrictEqual(fs.readdirSync(place.root), [goal.id])
+    })
+  )
+
+  it.scopedLive.skipIf(process.getuid?.() !== 0)(
+    "works on a repository that belongs to another user (needs root)",
+    () =>
+      Effect.gen(function* () {
+        const place = yield* makeRepository()
+        run(place.directory, "chown", "-R", "65534:65534", place.repository)
+        yield* (yield* start(place)).ensure(newGoal())
+      })
+  )
+})
+
+describe("WorkspaceGit checkpoint", () => {
+  it.scopedLive("touches neither files, index, HEAD nor branches", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({ "a.txt": "a\n", "b.txt": "b\n", "c.txt": "c\n" })
+      write(directory, "a.txt", "staged\n")
+      git(directory, "add", "a.txt")
+      write(directory, "a.txt", "staged and changed\n")
+      fs.rmSync(path.join(directory, "b.txt"))
+      write(directory, "new.txt", "n\n")
+      git(directory, "add", "--intent-to-add", "new.txt")
+      const before = {
+        files: contents(directory),
+        git: gitState(directory),
+        stat: fs.statSync(path.join(directory, "a.txt")).mtimeMs
+      }
+      const one = yield* workspace.checkpoint(goal.id, "before\nturn 2")
+      assert.strictEqual(one.label, "before turn 2")
+      yield* workspace.diffStat(goal.id, one.id)
+      yield* workspace.changedPaths(goal.id)
+      yield* workspace.isClean(goal.id)
+      yield* workspace.list
+      assert.deepStrictEqual(
+        {
+          files: contents(directory),
+          git: gitState(directory),
+          stat: fs.statSync(path.join(directory, "a.txt")).mtimeMs
+        },
+        before
+      )
+      const saved = git(directory, "ls-tree", "-r", "--name-only", one.commit)
+      assert.strictEqual(saved, "a.txt\nc.txt\nnew.txt")
+      assert.strictEqual(git(directory, "show", `${one.commit}:a.txt`), "staged and changed")
+      assert.strictEqual(git(directory, "rev-parse", `refs/driver/${goal.id}/1`), one.commit)
+    })
+  )
+
+  it.scopedLive("holds names of every kind, symlinks, modes and empty files, and gives them back", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({ "a.txt": "a\n" })
+      for (const name of [
+        "-rf",
+        "--",
+        "new\nline",
+        'quo"te',
+        "back\\slash",
+        "tab\t",
+        " space ",
+        "ünï/çødé",
+        ":(top)x",
+        "*.txt",
+        "😀"
+      ]) {
+        write(directory, name, `${name}\n`)
+      }
+      write(directory, "empty", "")
+      write(directory, "bin", new Uint8Array([0, 255, 10, 13]))
+      fs.writeFileSync(Buffer.concat([Buffer.from(`${directory}/latin`), Buffer.from([0xe9])]), "latin\n")
+      fs.symlinkSync("/nowhere/at all", path.join(directory, "dangling"))
+      fs.symlinkSync("ünï", path.join(directory, "to-directory"))
+      write(directory, "run.sh", "#!/bin/sh\n")
+      fs.chmodSync(path.join(directory, "run.sh"), 0o755)
+      const expected = contents(directory)
+      const one = yield* workspace.checkpoint(goal.id, "ähm")
+      run(directory, "sh", "-c", "find . -mindepth 1 -maxdepth 1 ! -name .git -exec rm -r -- {} +")
+      write(directory, "-rf/deep", "a directory now\n")
+      write(directory, "bin", "b")
+      yield* workspace.rollback(goal.id, one.id)
+      assert.deepStrictEqual(contents(directory), expected)
+      assert.strictEqual((yield* workspace.list)[0]?.checkpoints[0]?.label, "ähm")
+    })
+  )
+
+  it.scopedLive("leaves ignored files out, but for those the agent tracks", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({ ".gitignore": "*.log\nbuild/\n", "kept.log": "tracked\n" })
+      const names = (commit: string) => git(directory, "ls-tree", "-r", "--name-only", commit).split("\n")
+      write(directory, "x.log", "1")
+      write(directory, "build/out", "1")
+      assert.deepStrictEqual(names((yield* workspace.checkpoint(goal.id, "1")).commit), [".gitignore", "kept.log"])
+      git(directory, "add", "--force", "build/out")
+      assert.deepStrictEqual(names((yield* workspace.checkpoint(goal.id, "2")).commit), [
+        ".gitignore",
+        "build/out",
+        "kept.log"
+      ])
+      write(directory, "module/x", "1")
+      assert.deepStrictEqual(names((yield* workspace.checkpoint(goal.id, "3")).commit), [
+        ".gitignore",
+        "build/out",
+        "kept.log",
+        "module/x"
+      ])
+      write(directory, ".gitignore", "*.log\nbuild/\nmodule/\n")
+      git(directory, "rm", "-q", "--cached", "build/out")
+      assert.deepStrictEqual(names((yield* workspace.checkpoint(goal.id, "4")).commit), [".gitignore", "kept.log"])
+      // Tracked by the agent, absent, and there again.
+      git(directory, "add", "--force", "x.log")
+      fs.rmSync(path.join(directory, "x.log"))
+      assert.deepStrictEqual(names((yield* workspace.checkpoint(goal.id, "5")).commit), [".gitignore", "kept.log"])
+      write(directory, "x.log", "again")
+      assert.deepStrictEqual(names((yield* workspace.checkpoint(goal.id, "6")).commit), [
+        ".gitignore",
+        "kept.log",
+        "x.log"
+      ])
+    })
+  )
+
+  it.scopedLive("numbers go on after the references were packed, and with two drivers", () =>
+    Effect.gen(function* () {
+      const { goal, place, workspace } = yield* world()
+      const other = yield* start(place)
+      assert.strictEqual((yield* workspace.checkpoint(goal.id, "a")).id, CheckpointId.make("1"))
+      assert.strictEqual((yield* other.checkpoint(goal.id, "b")).id, CheckpointId.make("2"))
+      git(place.repository, "pack-refs", "--all", "--prune")
+      assert.strictEqual((yield* workspace.checkpoint(goal.id, "c")).id, CheckpointId.make("3"))
+      assert.strictEqual((yield* other.checkpoint(goal.id, "d")).id, CheckpointId.make("4"))
+      assert.deepStrictEqual(
+        (yield* workspace.list)[0]?.checkpoints.map((each) => each.label),
+        ["a", "b", "c", "d"]
+      )
+    })
+  )
+
+  it.scopedLive("records submodules and nested repositories without entering them, and gets past unusable ones", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      initialise(path.join(directory, "nested"), { "n.txt": "n\n" })
+      fs.mkdirSync(path.join(directory, "empty repo"))
+      git(path.join(directory, "empty repo"), "init", "-q")
+      write(directory, "empty repo/lost.txt", "x")
+      write(directory, "plain.txt", "p\n")
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      assert.deepStrictEqual(
+        git(directory, "ls-tree", "-r", one.commit)
+          .split("\n")
+          .map((line) => `${line.slice(0, 6)} ${line.split("\t")[1]}`),
+        ["100644 a.txt", "160000 nested", "100644 plain.txt", "100644 src/b.txt"]
+      )
+      assert.deepStrictEqual(yield* workspace.changedPaths(goal.id), ["empty repo", "nested", "plain.txt"])
+      write(directory, "nested/uncommitted.txt", "u")
+      write(directory, "plain.txt", "changed\n")
+      yield* workspace.rollback(goal.id, one.id)
+      assert.strictEqual(contents(directory)["plain.txt"], "p\n")
+      assert.strictEqual(contents(directory)["nested/uncommitted.txt"], "u")
+      assert.strictEqual(contents(directory)["empty repo/lost.txt"], "x")
+    })
+  )
+
+  it.scopedLive(
+    "survives objects pruned behind its back, and a lock left by a killed git",
+    () =>
+      Effect.gen(function* () {
+        const { directory, goal, place, workspace } = yield* world()
+        write(directory, "lost.txt", "unreferenced\n")
+        const one = yield* workspace.checkpoint(goal.id, "one")
+        write(directory, "more.txt", "more\n")
+        yield* workspace.diffStat(goal.id, one.id)
+        git(place.repository, "update-ref", "-d", `refs/driver/${goal.id}/1`)
+        git(place.repository, "-c", "gc.reflogExpire=now", "gc", "-q", "--prune=now")
+        fs.writeFileSync(path.join(place.stateDirectory, "workspaces", goal.id, "index.lock"), "")
+        write(directory, "third.txt", "3\n")
+        const two = yield* workspace.checkpoint(goal.id, "two")
+        assert.strictEqual(
+          git(directory, "ls-tree", "--name-only", two.commit),
+          "a.txt\nlost.txt\nmore.txt\nsrc\nthird.txt"
+        )
+        assert.strictEqual(git(directory, "show", `${two.commit}:lost.txt`), "unreferenced")
+      }),
+    20_000
+  )
+
+  it.scopedLive(
+    "takes 10,000 files",
+    () =>
+      Effect.gen(function* () {
+        const { directory, goal, workspace } = yield* world()
+        for (let index = 0; index < 10_000; index++) {
+          write(directory, `d${index % 100}/ä${index}`, `${index}\n`)
+        }
+        const one = yield* workspace.checkpoint(goal.id, "many")
+        assert.lengthOf(git(directory, "ls-tree", "-r", "--name-only", one.commit).split("\n"), 10_002)
+        write(directory, "d1/ä1", "changed\n")
+        const stat = yield* workspace.diffStat(goal.id, one.id)
+        assert.strictEqual(stat.text, " d1/ä1 | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)")
+      }),
+    30_000
+  )
+
+  it.scopedLive("says which goal it does not know", () =>
+    Effect.gen(function* () {
+      const { workspace } = yield* world()
+      const error = yield* Effect.flip(workspace.checkpoint(newGoal().id, "x"))
+      assert.strictEqual(error.reason, "unknown_goal")
+    })
+  )
+
+  it.scopedLive("finds its way by the repository's references when the state directory was lost", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      write(directory, "x.txt", "x\n")
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      fs.rmSync(place.stateDirectory, { recursive: true })
+      const other = yield* start(place)
+      assert.deepStrictEqual(
+        (yield* other.list).map((entry) => entry.checkpoints),
+        [[one]]
+      )
+      assert.strictEqual((yield* other.diffStat(goal.id, one.id)).text, "")
+    })
+  )
+})
+
+describe("WorkspaceGit rollback", () => {
+  it.scopedLive("restores files, branch and index exactly, and can be undone", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({
+        "a.txt": "a\n",
+        "d/x.txt": "x\n",
+        "keep/me.txt": "k\n",
+        ".gitignore": "*.log\n"
+      })
+      write(directory, "wip.txt", "w\n")
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      const atOne = { files: contents(directory), head: git(directory, "rev-parse", "HEAD") }
+      write(directory, "a.txt", "A\n")
+      commitAll(directory)
+      fs.rmSync(path.join(directory, "d"), { recursive: true })
+      write(directory, "d", "a file now\n")
+      write(directory, "deep/er/new.txt", "n\n")
+      fs.chmodSync(path.join(directory, "keep/me.txt"), 0o755)
+      git(directory, "add", "d")
+      write(directory, "build.log", "ignored\n")
+      const later = { files: contents(directory), head: git(directory, "rev-parse", "HEAD") }
+      const undo = yield* workspace.rollback(goal.id, one.id)
+      assert.strictEqual(undo.label, "before rollback to 1")
+      assert.deepStrictEqual(contents(directory), { ...atOne.files, "build.log": "ignored\n" })
+      assert.isFalse(fs.existsSync(path.join(directory, "deep")))
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), atOne.head)
+      assert.strictEqual(git(directory, "symbolic-ref", "HEAD"), `refs/heads/driver/${goal.id}`)
+      assert.strictEqual(git(directory, "status", "--porcelain"), "?? wip.txt")
+      yield* workspace.rollback(goal.id, undo.id)
+      assert.deepStrictEqual(contents(directory), later.files)
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), later.head)
+    })
+  )
+
+  it.scopedLive("restores line ends and everything else byte for byte, whatever .gitattributes says", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({
+        ".gitattributes": "* text=auto eol=crlf ident\n",
+        "a.txt": "a\n"
+      })
+      assert.strictEqual(contents(directory)["a.txt"], "a\r\n")
+      assert.strictEqual(git(directory, "status", "--porcelain"), "")
+      write(directory, "mixed.txt", "1\r\n2\n$Id$\n")
+      const expected = contents(directory)
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      assert.strictEqual((yield* workspace.diffStat(goal.id, one.id)).text, "")
+      write(directory, "mixed.txt", "changed")
+      write(directory, "a.txt", "changed")
+      yield* workspace.rollback(goal.id, one.id)
+      assert.deepStrictEqual(contents(directory), expected)
+      assert.deepStrictEqual(yield* workspace.changedPaths(goal.id), ["mixed.txt"])
+    })
+  )
+
+  it.scopedLive(
+    "handles a detached HEAD, another branch, an unborn one and a merge in progress",
+    () =>
+      Effect.gen(function* () {
+        const { directory, goal, workspace } = yield* world()
+        const head = () =>
+          `${git(directory, "rev-parse", "--symbolic-full-name", "HEAD")} ${git(directory, "rev-parse", "HEAD")}`
+        const states: Array<readonly [CheckpointId, string, Record<string, string>]> = []
+        const save = (label: string) =>
+          Effect.map(workspace.checkpoint(goal.id, label), ({ id }) => {
+            states.push([id, head(), contents(directory)])
+          })
+        write(directory, "one.txt", "1")
+        commitAll(directory)
+        yield* save("on the goal's branch")
+        git(directory, "checkout", "-q", "--detach")
+        write(directory, "two.txt", "2")
+        commitAll(directory)
+        yield* save("detached")
+        git(directory, "checkout", "-q", "-b", "side")
+        write(directory, "one.txt", "side")
+        commitAll(directory)
+        yield* save("on side")
+        git(directory, "checkout", "-q", `driver/${goal.id}`)
+        write(directory, "one.txt", "ours")
+        commitAll(directory)
+        assert.throws(() => git(directory, "merge", "side"))
+        const conflicted = contents(directory)
+        const merging = yield* workspace.checkpoint(goal.id, "in a merge")
+        for (const [id, at, files] of [...states].reverse()) {
+          yield* workspace.rollback(goal.id, id)
+          assert.strictEqual(head(), at)
+          assert.deepStrictEqual(contents(directory), files)
+          assert.strictEqual(git(directory, "status", "--porcelain"), "")
+        }
+        yield* workspace.rollback(goal.id, merging.id)
+        assert.deepStrictEqual(contents(directory), conflicted)
+        git(directory, "checkout", "-q", "--orphan", "unborn")
+        const unborn = yield* workspace.checkpoint(goal.id, "unborn")
+        write(directory, "first.txt", "f")
+        commitAll(directory)
+        yield* workspace.rollback(goal.id, unborn.id)
+        assert.strictEqual(git(directory, "symbolic-ref", "HEAD"), "refs/heads/unborn")
+        assert.strictEqual(git(directory, "for-each-ref", "refs/heads/unborn"), "")
+        assert.deepStrictEqual(contents(directory), conflicted)
+      }),
+    20_000
+  )
+
+  it.scopedLive("saves an ignored file that stands where the checkpoint has one, before it overwrites it", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({ "config.json": "{}\n", "gen/x": "x\n" })
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      fs.rmSync(path.join(directory, "config.json"))
+      fs.rmSync(path.join(directory, "gen"), { recursive: true })
+      write(directory, ".gitignore", "config.json\ngen\n")
+      commitAll(directory)
+      yield* workspace.checkpoint(goal.id, "gone")
+      write(directory, "config.json", "ignored and precious")
+      write(directory, "gen", "a file, ignored and precious")
+      const later = contents(directory)
+      const undo = yield* workspace.rollback(goal.id, one.id)
+      assert.deepStrictEqual(contents(directory), { "config.json": "{}\n", "gen/x": "x\n" })
+      yield* workspace.rollback(goal.id, undo.id)
+      assert.deepStrictEqual(contents(directory), later)
+    })
+  )
+
+  it.scopedLive("changes nothing when a directory of ignored files stands in the way", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({ build: "a file\n" })
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      fs.rmSync(path.join(directory, "build"))
+      write(directory, ".gitignore", "build/\n")
+      write(directory, "build/out", "precious")
+      const later = contents(directory)
+      const error = yield* Effect.flip(workspace.rollback(goal.id, one.id))
+      assert.strictEqual(error.reason, "conflict")
+      assert.deepStrictEqual(contents(directory), later)
+    })
+  )
+
+  it.scopedLive("does not move a branch that another worktree stands on", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      git(directory, "checkout", "-q", "-b", "side")
+      const one = yield* workspace.checkpoint(goal.id, "on side")
+      const at = git(directory, "rev-parse", "HEAD")
+      write(directory, "x.txt", "x")
+      const tip = commitAll(directory)
+      git(directory, "checkout", "-q", "--detach")
+      git(place.repository, "worktree", "add", "-q", path.join(place.directory, "people"), "side")
+      yield* workspace.rollback(goal.id, one.id)
+      assert.strictEqual(git(place.repository, "rev-parse", "side"), tip)
+      assert.strictEqual(git(directory, "rev-parse", "--symbolic-full-name", "HEAD"), "HEAD")
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), at)
+    })
+  )
+
+  it.scopedLive("moves the goal's branch itself, not one that it was made to stand for", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      write(directory, "x.txt", "x")
+      commitAll(directory)
+      git(place.repository, "branch", "victim", `driver/${goal.id}`)
+      const victim = git(place.repository, "rev-parse", "victim")
+      git(place.repository, "symbolic-ref", `refs/heads/driver/${goal.id}`, "refs/heads/victim")
+      yield* workspace.rollback(goal.id, one.id)
+      assert.strictEqual(git(place.repository, "rev-parse", "victim"), victim)
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), git(place.repository, "rev-parse", "main"))
+    })
+  )
+
+  it.scopedLive("refuses an id that is no checkpoint of this goal", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      yield* workspace.checkpoint(goal.id, "one")
+      const other = newGoal()
+      yield* workspace.ensure(other)
+      for (const id of [goal.id, other.id]) {
+        const error = yield* Effect.flip(workspace.rollback(id, CheckpointId.make("2")))
+        assert.strictEqual(error.reason, "unknown_checkpoint")
+      }
+      git(directory, "update-ref", `refs/driver/${goal.id}/7`, "HEAD")
+      assert.strictEqual(
+        (yield* Effect.flip(workspace.rollback(goal.id, CheckpointId.make("7")))).reason,
+        "unknown_checkpoint"
+      )
+      assert.lengthOf((yield* workspace.list)[0]?.checkpoints ?? [], 1)
+    })
+  )
+
+  it.scopedLive("mends a stale lock and a damaged index of the agent's", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      const index = path.join(place.repository, ".git", "worktrees", goal.id, "index")
+      fs.writeFileSync(index, "DIRC damaged")
+      fs.writeFileSync(`${index}.lock`, "")
+      fs.utimesSync(`${index}.lock`, 1, 1)
+      write(directory, "x.txt", "x")
+      yield* workspace.rollback(goal.id, one.id)
+      assert.strictEqual(git(directory, "status", "--porcelain"), "")
+    })
+  )
+})
+
+describe("WorkspaceGit diffStat", () => {
+  it.scopedLive("counts untracked files, uncommitted changes and the agent's commits", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({ "a.txt": "a\n", "b.txt": "1\n2\n3\n4\n5\n6\n" })
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      const none = yield* workspace.diffStat(goal.id, one.id)
+      assert.deepStrictEqual({ text: none.text, files: none.filesChanged }, { text: "", files: 0 })
+      write(directory, "a.txt", "A\n")
+      const tip = commitAll(directory)
+      write(directory, "neu/ö.txt", "n\n")
+      fs.renameSync(path.join(directory, "b.txt"), path.join(directory, "c.txt"))
+      const stat = yield* workspace.diffStat(goal.id, one.id)
+      assert.strictEqual(
+        stat.text,
+        [
+          " a.txt          | 2 +-",
+          " b.txt => c.txt | 0",
+          " neu/ö.txt      | 1 +",
+          " 3 files changed, 2 insertions(+), 1 deletion(-)",
+          ` 1 commit, HEAD is ${tip.slice(0, 10)}`
+        ].join("\n")
+      )
+      assert.strictEqual(stat.filesChanged, 3)
+      assert.notStrictEqual(stat.fingerprint, none.fingerprint)
+      yield* workspace.checkpoint(goal.id, "two")
+      assert.deepStrictEqual(yield* workspace.diffStat(goal.id, one.id), stat)
+      assert.strictEqual((yield* workspace.diffStat(goal.id, CheckpointId.make("2"))).fingerprint, stat.fingerprint)
+    })
+  )
+
+  it.scopedLive("names the content: the same files give the same fingerprint", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      const fingerprint = Effect.map(workspace.diffStat(goal.id, one.id), (stat) => stat.fingerprint)
+      const first = yield* fingerprint
+      write(directory, "x.txt", "x")
+      const second = yield* fingerprint
+      fs.rmSync(path.join(directory, "x.txt"))
+      const third = yield* fingerprint
+      assert.strictEqual(third, first)
+      assert.notStrictEqual(second, first)
+    })
+  )
+
+  it.scopedLive("stays within 1 KiB and keeps the total", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      for (let index = 0; index < 60; index++) {
+        write(directory, `ein ziemlich langer Name für eine Übung ${index}.txt`, "ä\n")
+      }
+      const stat = yield* workspace.diffStat(goal.id, one.id)
+      assert.isAtMost(Buffer.byteLength(stat.text), 1024)
+      assert.include(stat.text, "\n ...\n 60 files changed, 60 insertions(+)")
+      assert.notInclude(stat.text, "\ufffd")
+      assert.strictEqual(stat.filesChanged, 60)
+    })
+  )
+
+  it.scopedLive("refuses an unknown checkpoint", () =>
+    Effect.gen(function* () {
+      const { goal, workspace } = yield* world()
+      assert.strictEqual(
+        (yield* Effect.flip(workspace.diffStat(goal.id, CheckpointId.make("1")))).reason,
+        "unknown_checkpoint"
+      )
+    })
+  )
+})
+
+describe("WorkspaceGit compared with the base", () => {
+  it.scopedLive("lists what was committed, also when it was taken back, and what was not", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({ "a.txt": "a\n", "b.txt": "b\n" })
+      assert.isTrue(yield* workspace.isClean(goal.id))
+      assert.deepStrictEqual(yield* workspace.changedPaths(goal.id), [])
+      write(directory, "secret/s.txt", "s\n")
+      commitAll(directory)
+      assert.isTrue(yield* workspace.isClean(goal.id))
+      fs.rmSync(path.join(directory, "secret"), { recursive: true })
+      write(directory, "b.txt", "B\n")
+      write(directory, "ü.txt", "ü\n")
+      assert.isFalse(yield* workspace.isClean(goal.id))
+      assert.deepStrictEqual(yield* workspace.changedPaths(goal.id), ["b.txt", "secret/s.txt", "ü.txt"])
+      const diff = yield* workspace.diff(goal.id, 10_000)
+      assert.include(diff, "+++ b/ü.txt\n@@ -0,0 +1 @@\n+ü\n")
+      assert.include(diff, "-b\n+B\n")
+      const bytes = Buffer.from(diff)
+      const umlaut = bytes.indexOf("ü.txt")
+      const cut = yield* workspace.diff(goal.id, umlaut + 1)
+      assert.strictEqual(cut, bytes.subarray(0, umlaut).toString())
+    })
+  )
+
+  it.scopedLive("does not let .gitattributes hide a text as binary", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      write(directory, ".gitattributes", "* binary\n")
+      write(directory, "a.txt", "cheat\n")
+      assert.include(yield* workspace.diff(goal.id, 10_000), "+cheat")
+    })
+  )
+
+  it.scopedLive("is not clean with something staged, even when the file is as before", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      write(directory, "a.txt", "staged\n")
+      git(directory, "add", "a.txt")
+      write(directory, "a.txt", "a\n")
+      assert.isFalse(yield* workspace.isClean(goal.id))
+      git(directory, "reset", "-q")
+      assert.isTrue(yield* workspace.isClean(goal.id))
+    })
+  )
+})
+
+describe("WorkspaceGit deliver", () => {
+  it.scopedLive("leaves the accepted tree on the branch, with what was uncommitted", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world({
+        ".gitignore": "*.log\n",
+        "crlf.txt": "1\n",
+        ".gitattributes": "crlf.txt eol=crlf\n"
+      })
+      write(directory, "one.txt", "1\n")
+      const tip = commitAll(directory)
+      write(directory, "zwei.txt", "2\n")
+      write(directory, "crlf.txt", "1\r\n2\r\n")
+      write(directory, "x.log", "ignored")
+      const delivered = yield* workspace.deliver(goal, { mode: "branch", message: "Grüße\n\nMit Körper" })
+      const commit = Option.getOrThrow(delivered.commit)
+      assert.strictEqual(git(directory, "rev-parse", `driver/${goal.id}`), commit)
+      assert.strictEqual(git(directory, "rev-parse", `${commit}^`), tip)
+      assert.strictEqual(git(directory, "log", "-1", "--format=%an %B", commit), "driver Grüße\n\nMit Körper\n")
+      assert.strictEqual(
+        git(directory, "ls-tree", "-r", "--name-only", commit),
+        ".gitattributes\n.gitignore\ncrlf.txt\none.txt\nzwei.txt"
+      )
+      assert.strictEqual(git(directory, "cat-file", "blob", `${commit}:crlf.txt`), "1\n2")
+      assert.strictEqual(git(directory, "status", "--porcelain"), "")
+      assert.isTrue(yield* workspace.isClean(goal.id))
+      const again = yield* workspace.deliver(goal, { mode: "branch", message: "x" })
+      assert.deepStrictEqual(again.commit, delivered.commit)
+    })
+  )
+
+  it.scopedLive("puts a detached HEAD's work on the branch, and leaves nested repositories out", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      git(directory, "checkout", "-q", "--detach")
+      write(directory, "one.txt", "1\n")
+      commitAll(directory)
+      initialise(path.join(directory, "nested"))
+      write(directory, "two.txt", "2\n")
+      const delivered = yield* workspace.deliver(goal, { mode: "branch", message: "m" })
+      assert.strictEqual(git(directory, "symbolic-ref", "--short", "HEAD"), `driver/${goal.id}`)
+      assert.deepStrictEqual(
+        git(directory, "ls-tree", "--name-only", Option.getOrThrow(delivered.commit)),
+        "a.txt\none.txt\nsrc\ntwo.txt"
+      )
+    })
+  )
+
+  it.scopedLive("squashes to one commit on the base, which a rollback undoes", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      write(directory, "one.txt", "1\n")
+      commitAll(directory)
+      write(directory, "two.txt", "2\n")
+      const tip = commitAll(directory)
+      write(directory, "three.txt", "3\n")
+      const files = contents(directory)
+      const delivered = yield* workspace.deliver(goal, { mode: "squash", message: "All of it" })
+      assert.strictEqual(git(directory, "log", "--format=%s", `main..driver/${goal.id}`), "All of it")
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), Option.getOrThrow(delivered.commit))
+      assert.strictEqual(git(directory, "status", "--porcelain"), "")
+      assert.deepStrictEqual(contents(directory), files)
+      const before = (yield* workspace.list)[0]?.checkpoints.at(-1)
+      yield* workspace.rollback(goal.id, before?.id ?? CheckpointId.make("99"))
+      assert.strictEqual(git(directory, "rev-parse", "HEAD"), tip)
+      assert.strictEqual(git(directory, "status", "--porcelain"), "?? three.txt")
+      const untouched = newGoal()
+      yield* workspace.ensure(untouched)
+      const nothing = yield* workspace.deliver(untouched, { mode: "squash", message: "x" })
+      assert.isTrue(Option.isNone(nothing.commit))
+    })
+  )
+
+  it.scopedLive("writes a patch that git takes, binary files and renames included", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world({ "a.txt": "1\n2\n3\n4\n", "gone.txt": "g\n" })
+      write(directory, "bild.bin", new Uint8Array([0, 1, 2, 255]))
+      fs.renameSync(path.join(directory, "a.txt"), path.join(directory, "ä b.txt"))
+      commitAll(directory)
+      fs.rmSync(path.join(directory, "gone.txt"))
+      const tip = git(directory, "rev-parse", `driver/${goal.id}`)
+      const file = path.join(place.directory, "aus gabe", "work.patch")
+      const delivered = yield* workspace.deliver(goal, { mode: "patch", file })
+      assert.include(delivered.summary, file)
+      assert.strictEqual(git(directory, "rev-parse", `driver/${goal.id}`), tip)
+      git(place.repository, "am", "--quiet", file)
+      assert.deepStrictEqual(contents(place.repository), contents(directory))
+      assert.strictEqual(git(place.repository, "log", "-1", "--format=%s"), "Grüße sagen")
+    })
+  )
+
+  it.scopedLive("writes no patch when there is nothing to tell", () =>
+    Effect.gen(function* () {
+      const { goal, place, workspace } = yield* world()
+      const file = path.join(place.directory, "work.patch")
+      yield* workspace.deliver(goal, { mode: "patch", file })
+      assert.isFalse(fs.existsSync(file))
+    })
+  )
+
+  it.scopedLive("merges: forward, with a merge commit, and into a branch that is checked out and clean", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      git(place.repository, "branch", "other")
+      write(directory, "one.txt", "1\n")
+      const forward = yield* workspace.deliver(goal, { mode: "merge", target: "other", message: "m" })
+      assert.strictEqual(git(place.repository, "rev-parse", "other"), git(directory, "rev-parse", "HEAD"))
+      assert.deepStrictEqual(forward.commit, Option.some(git(directory, "rev-parse", "HEAD")))
+      write(place.repository, "main.txt", "m\n")
+      commitAll(place.repository, "main goes on")
+      write(place.repository, "untracked.txt", "u\n")
+      const merged = yield* workspace.deliver(goal, { mode: "merge", target: "main", message: "Füge zusammen" })
+      assert.strictEqual(
+        git(place.repository, "log", "-1", "--format=%s|%P"),
+        `Füge zusammen|${git(place.repository, "rev-parse", "main^1")} ${git(directory, "rev-parse", "HEAD")}`
+      )
+      assert.deepStrictEqual(merged.commit, Option.some(git(place.repository, "rev-parse", "main")))
+      assert.deepStrictEqual(Object.keys(contents(place.repository)), [
+        "a.txt",
+        "main.txt",
+        "one.txt",
+        "src/b.txt",
+        "untracked.txt"
+      ])
+      assert.strictEqual(git(place.repository, "status", "--porcelain"), "?? untracked.txt")
+      const again = yield* workspace.deliver(goal, { mode: "merge", target: "main", message: "x" })
+      assert.deepStrictEqual(again.commit, merged.commit)
+    })
+  )
+
+  it.scopedLive(
+    "changes nothing when a merge conflicts, the target is dirty, in a merge, in the way, or absent",
+    () =>
+      Effect.gen(function* () {
+        const { directory, goal, place, workspace } = yield* world()
+        write(directory, "a.txt", "ours\n")
+        write(directory, "new.txt", "new\n")
+        const state = () => [
+          git(place.repository, "for-each-ref", "refs/heads"),
+          git(place.repository, "status", "--porcelain=v2", "--branch"),
+          git(directory, "status", "--porcelain=v2", "--branch"),
+          JSON.stringify(contents(place.repository)),
+          JSON.stringify(contents(directory))
+        ]
+        const refused = (target: string) =>
+          Effect.gen(function* () {
+            const before = state()
+            const error = yield* Effect.flip(workspace.deliver(goal, { mode: "merge", target, message: "m" }))
+            assert.deepStrictEqual(state(), before)
+            return error
+          })
+        write(place.repository, "src/b.txt", "dirty\n")
+        const dirty = yield* refused("main")
+        assert.strictEqual(dirty.reason, "conflict")
+        assert.include(dirty.detail, "uncommitted changes")
+        git(place.repository, "checkout", "-q", "--", ".")
+        write(place.repository, "new.txt", "mine\n")
+        assert.include((yield* refused("main")).detail, "in the way")
+        fs.rmSync(path.join(place.repository, "new.txt"))
+        fs.writeFileSync(
+          path.join(place.repository, ".git", "MERGE_HEAD"),
+          `${git(place.repository, "rev-parse", "HEAD")}\n`
+        )
+        assert.include((yield* refused("main")).detail, "merge or rebase")
+        fs.rmSync(path.join(place.repository, ".git", "MERGE_HEAD"))
+        write(place.repository, "a.txt", "theirs\n")
+        commitAll(place.repository)
+        const conflict = yield* refused("main")
+        assert.strictEqual(conflict.reason, "conflict")
+        assert.include(conflict.detail, "a.txt")
+        assert.strictEqual((yield* refused("nowhere")).reason, "base_not_found")
+      }),
+    20_000
+  )
+})
+
+describe("WorkspaceGit cleanup, list and prune", () => {
+  it.scopedLive(
+    "removes a clean directory and keeps the branch; a dirty one only when forced, and ensure brings it back",
+    () =>
+      Effect.gen(function* () {
+        const { directory, goal, place, workspace } = yield* world()
+        write(directory, "one.txt", "1\n")
+        const error = yield* Effect.flip(workspace.cleanup(goal.id))
+        assert.strictEqual(error.reason, "undelivered_work")
+        assert.include(error.detail, "one.txt")
+        const tip = commitAll(directory)
+        write(directory, "one.txt", "2\n")
+        const expected = contents(directory)
+        yield* workspace.cleanup(goal.id, { force: true })
+        assert.isFalse(fs.existsSync(directory))
+        assert.lengthOf(git(place.repository, "worktree", "list").split("\n"), 1)
+        assert.strictEqual(git(place.repository, "rev-parse", `driver/${goal.id}`), tip)
+        yield* workspace.cleanup(goal.id)
+        yield* workspace.ensure(goal)
+        assert.deepStrictEqual(contents(directory), expected)
+        git(directory, "checkout", "-q", "--", ".")
+        yield* workspace.cleanup(goal.id)
+        assert.isFalse(fs.existsSync(directory))
+      })
+  )
+
+  it.scopedLive("does not remove commits that are on no branch, unless forced", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      git(directory, "checkout", "-q", "--detach")
+      write(directory, "one.txt", "1\n")
+      commitAll(directory)
+      assert.strictEqual((yield* Effect.flip(workspace.cleanup(goal.id))).reason, "undelivered_work")
+      yield* workspace.cleanup(goal.id, { force: true })
+    })
+  )
+
+  it.scopedLive("lists each goal with its checkpoints and whether its work is elsewhere", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      const idle = newGoal()
+      yield* workspace.ensure(idle)
+      yield* workspace.checkpoint(goal.id, "one")
+      const undelivered = Effect.map(workspace.list, (entries) => entries.map((entry) => entry.undelivered))
+      assert.deepStrictEqual(yield* undelivered, [false, false])
+      write(directory, "one.txt", "1\n")
+      assert.deepStrictEqual(yield* undelivered, [true, false])
+      commitAll(directory)
+      assert.deepStrictEqual(yield* undelivered, [true, false])
+      fs.rmSync(directory, { recursive: true })
+      assert.deepStrictEqual(yield* undelivered, [true, false])
+      git(place.repository, "merge", "-q", "--squash", `driver/${goal.id}`)
+      commitAll(place.repository, "squashed by a person")
+      assert.deepStrictEqual(yield* undelivered, [false, false])
+    })
+  )
+
+  it.scopedLive("prunes what was delivered, vanished directories too, and keeps the rest unless forced", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      const [idle, vanished, unknown] = [newGoal(), newGoal(), newGoal()]
+      yield* workspace.ensure(idle)
+      fs.mkdirSync(path.join(place.root, idle.id, "ro"), { mode: 0o555 })
+      const { path: gone } = yield* workspace.ensure(vanished)
+      yield* workspace.checkpoint(vanished.id, "one")
+      fs.rmSync(gone, { recursive: true })
+      write(directory, "one.txt", "1\n")
+      const ids = [goal.id, idle.id, vanished.id, unknown.id]
+      const result = yield* workspace.prune(ids)
+      assert.deepStrictEqual(result.removed, [idle.id, vanished.id])
+      assert.deepStrictEqual(
+        result.kept.map((each) => each.goalId),
+        [goal.id, unknown.id]
+      )
+      assert.deepStrictEqual(fs.readdirSync(place.root), [goal.id])
+      assert.deepStrictEqual(fs.readdirSync(path.join(place.stateDirectory, "workspaces")), [goal.id])
+      assert.strictEqual(
+        git(place.repository, "for-each-ref", "--format=%(refname)", "refs/driver", "refs/heads/driver"),
+        `refs/driver/${goal.id}/base\nrefs/heads/driver/${goal.id}`
+      )
+      assert.lengthOf(git(place.repository, "worktree", "list").split("\n"), 2)
+      assert.deepStrictEqual((yield* workspace.prune([goal.id], { force: true })).removed, [goal.id])
+      assert.strictEqual(git(place.repository, "for-each-ref", "refs/driver", "refs/heads/driver"), "")
+      assert.deepStrictEqual(fs.readdirSync(place.root), [])
+      assert.deepStrictEqual(yield* workspace.list, [])
+    })
+  )
+
+  it.scopedLive("does not prune work that was in a vanished directory and only a checkpoint has", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      write(directory, "one.txt", "1\n")
+      yield* workspace.checkpoint(goal.id, "one")
+      fs.rmSync(directory, { recursive: true })
+      assert.deepStrictEqual((yield* workspace.prune([goal.id])).removed, [])
+    })
+  )
+})
