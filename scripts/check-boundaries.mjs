@@ -12,6 +12,7 @@ const mayImport = {
   runtime: [...effect, "re2js", "@driver/domain", "@driver/agent"],
   store: [
     ...effect,
+    "@effect/experimental",
     "@effect/sql",
     "@effect/sql-sqlite-node",
     "@effect/sql-pg",
@@ -38,7 +39,8 @@ const mayImport = {
 }
 
 /** The programs that run on their own may name Node; so may the composition. */
-const namesNode = (file) => file === "permission/src/gateProgram.ts" || /^(stub|cli)\//.test(file)
+const namesNode = (file) =>
+  file === "permission/src/gateProgram.ts" || file === "agent/src/internal/nodeProcess.ts" || /^(stub|cli)\//.test(file)
 
 /** what nobody may reach directly in `src`, and who is excused */
 const globals = [

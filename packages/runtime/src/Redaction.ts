@@ -19,9 +19,23 @@ export const minimumLength = 6
 export const redact = (text: string, secrets: ReadonlyArray<Redacted.Redacted<string>>): string =>
   redactAssignments(redactTokens(redactPrivateKeys(redactKnown(text, secrets))))
 
-/** The longest form of a known secret, in UTF-16 units: a cut may leave a piece of this length that nobody recognizes. */
-export const longestForm = (secrets: ReadonlyArray<Redacted.Redacted<string>>): number =>
-  Math.max(0, ...formsOf(secrets).map((form) => form.length))
+/**
+ * Takes away what a cut may have left of a secret at the beginning of a text, where
+ * `redact` cannot recognize it: the end of a known value, and the rest of a word.
+ */
+export const dropTorn = (text: string, secrets: ReadonlyArray<Redacted.Redacted<string>>): string => {
+  const torn = Math.max(0, ...formsOf(secrets).map((form) => tornLength(text, form)))
+  const rest = text.slice(torn)
+  return rest.slice(/^\S{0,512}/.exec(rest)?.[0].length ?? 0)
+}
+
+/** The length of the longest end of `form`, short of the whole, that `text` begins with. */
+const tornLength = (text: string, form: string): number => {
+  for (let length = Math.min(form.length - 1, text.length); length > 0; length--) {
+    if (text.startsWith(form.slice(-length))) return length
+  }
+  return 0
+}
 
 const redactKnown = (text: string, secrets: ReadonlyArray<Redacted.Redacted<string>>): string =>
   formsOf(secrets).reduce((clean, form) => (clean.includes(form) ? clean.replaceAll(form, () => mark) : clean), text)

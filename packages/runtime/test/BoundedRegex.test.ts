@@ -41,7 +41,7 @@ describe("BoundedRegex", () => {
     ["x[b-a]y", "b-a", "invalid character class range"],
     ["a**", "**", "invalid nested repetition"],
     ["a{1001}", "{1001}", "invalid repeat count"]
-  ])("refuses %j and names %j", ([pattern, construct, detail]) =>
+  ] as const)("refuses %j and names %j", ([pattern, construct, detail]) =>
     Effect.gen(function* () {
       const result = yield* Effect.either(checkPattern(pattern))
       if (Either.isRight(result)) return assert.fail("it was accepted")

@@ -14,6 +14,7 @@ import {
   Exit,
   Fiber,
   Layer,
+  Logger,
   Metric,
   Option,
   Ref,
@@ -399,28 +400,30 @@ describe("EventSink.layerJsonl", () => {
   )
 
   for (const cut of ["inside a line", "at the end of a line"] as const) {
-    it.scoped(`writes no event twice and none in pieces after a disk that was full ${cut}`, () =>
-      Effect.gen(function* () {
-        const disk = fakeDisk((write, bytes) => {
-          if (write === 1) return Effect.succeed(bytes.indexOf(0x0a) + (cut === "inside a line" ? 20 : 1))
-          return write < 4 ? Effect.fail(noSpace) : Effect.succeed(bytes.length)
+    for (const then of ["was full", "took the rest"] as const) {
+      it.scoped(`writes no event twice and none in pieces when a write ended ${cut} and the disk ${then}`, () =>
+        Effect.gen(function* () {
+          const disk = fakeDisk((write, bytes) => {
+            if (write === 1) return Effect.succeed(bytes.indexOf(0x0a) + (cut === "inside a line" ? 20 : 1))
+            return then === "was full" && write < 4 ? Effect.fail(noSpace) : Effect.succeed(bytes.length)
+          })
+          const { context } = yield* build(Layer.provide(EventSink.layerJsonl("/events.jsonl"), disk.layer))
+          const sink = Context.get(context, EventSink)
+          for (let sequence = 1; sequence <= 10; sequence++) yield* sink.publish(message(1, sequence))
+          const flushed = yield* Effect.fork(sink.flush)
+          yield* TestClock.adjust("5 seconds")
+          yield* Fiber.join(flushed)
+          const lines = disk.text().split("\n")
+          assert.strictEqual(lines.pop(), "")
+          const torn = cut === "inside a line" ? lines.splice(1, 1) : []
+          for (const line of torn) assert.throws(() => parseLine(line))
+          assert.deepStrictEqual(
+            lines.map((line) => parseLine(line).sequence),
+            Array.from({ length: 10 }, (_, index) => index + 1)
+          )
         })
-        const { context } = yield* build(Layer.provide(EventSink.layerJsonl("/events.jsonl"), disk.layer))
-        const sink = Context.get(context, EventSink)
-        for (let sequence = 1; sequence <= 10; sequence++) yield* sink.publish(message(1, sequence))
-        const flushed = yield* Effect.fork(sink.flush)
-        yield* TestClock.adjust("5 seconds")
-        yield* Fiber.join(flushed)
-        const lines = disk.text().split("\n")
-        assert.strictEqual(lines.pop(), "")
-        const torn = cut === "inside a line" ? lines.splice(1, 1) : []
-        for (const line of torn) assert.throws(() => parseLine(line))
-        assert.deepStrictEqual(
-          lines.map((line) => parseLine(line).sequence),
-          Array.from({ length: 10 }, (_, index) => index + 1)
-        )
-      })
-    )
+      )
+    }
   }
 
   it.scoped("returns from publish, flush and close while a write hangs, and counts what is lost", () =>
@@ -567,6 +570,31 @@ describe("EventSink.layerAll", () => {
       assert.match(String(reports[0]?.lastError), /did not take an event within 10s/)
       assert.deepInclude(reports[1], { sink: "2 of 2", delivered: 3, dropped: 0 })
       yield* Deferred.succeed(stuck, undefined)
+    })
+  )
+
+  it.scoped("says once that a sink is broken, and once that it works again", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        lines.push(`${logLevel.label} ${Array.isArray(message) ? message[0] : message}`)
+      })
+      const sometimes = Layer.succeed(EventSink, {
+        publish: (event) => (event.sequence <= 50 ? Effect.dieMessage("out of order") : Effect.void),
+        flush: Effect.void
+      })
+      const { context } = yield* build(EventSink.layerAll([sometimes])).pipe(
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      const sink = Context.get(context, EventSink)
+      for (let sequence = 1; sequence <= 60; sequence++) yield* sink.publish(message(1, sequence))
+      yield* sink.flush
+      assert.deepStrictEqual(lines, [
+        "ERROR Event sink 1 of 1 gave up on 1 events: RuntimeException: out of order",
+        "WARN Event sink 1 of 1 works again; it gave up on 50 events"
+      ])
+      const [report] = yield* Context.get(context, SinkHealth).reports
+      assert.deepInclude(report, { delivered: 10, dropped: 50 })
     })
   )
 

@@ -1,4 +1,4 @@
-import { longestForm, mark, redact } from "@driver/runtime/Redaction"
+import { dropTorn, mark, redact } from "@driver/runtime/Redaction"
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck, Redacted } from "effect"
 
@@ -49,9 +49,13 @@ describe("Redaction", () => {
       assert.strictEqual(redact("pa$$wo$&rd", known("pa$$wo$&rd")), mark)
     })
 
-    it("knows the longest form", () => {
-      assert.strictEqual(longestForm([]), 0)
-      assert.strictEqual(longestForm(known("abcdef")), 12)
+    it("drops what a cut has left of one at the beginning", () => {
+      const secrets = known("open sesame now")
+      assert.strictEqual(dropTorn("sesame now, it said", secrets), " it said")
+      assert.strictEqual(dropTorn("now", secrets), "")
+      assert.strictEqual(dropTorn("half-a-token and more", []), " and more")
+      assert.strictEqual(dropTorn(" whole words", secrets), " whole words")
+      assert.strictEqual(dropTorn("x".repeat(600), []), "x".repeat(88))
     })
 
     it.prop(

@@ -215,7 +215,7 @@ const exclusively = <A, E>(sql: SqlClient.SqlClient, dialect: Dialect, effect: E
     Effect.gen(function* () {
       const connection = yield* sql.reserve
       const run = (statement: string) => connection.executeRaw(statement, [])
-      yield* dialect === "pg" ? run("BEGIN") : Effect.retry(run("BEGIN"), whileBusy("30 seconds"))
+      yield* dialect === "pg" ? run("BEGIN") : Effect.retry(run("BEGIN IMMEDIATE"), whileBusy("30 seconds"))
       const exit = yield* Effect.gen(function* () {
         if (dialect === "pg") {
           yield* run("SET LOCAL lock_timeout = '30s'")

@@ -134,6 +134,13 @@ for (const { available, name, place } of [
         yield* on(open([...migrations, second]), Effect.asVoid(select("SELECT n FROM driver_extra")))
         const fresh = yield* place
         yield* Effect.flip(on(fresh.open([...migrations, broken]), Effect.void))
+        // With a client of one's own, which stays open.
+        const retried = Effect.gen(function* () {
+          const error = yield* Effect.flip(migrate({ migrations: [...migrations, broken] }))
+          assert.deepInclude(error, { _tag: "StoreError", operation: "Migrations.migrate", retryable: false })
+          return yield* migrate()
+        })
+        assert.deepStrictEqual(yield* on((yield* place).open([]), retried), { from: 0, to: latest })
         assert.deepStrictEqual(
           yield* on(fresh.open(), versions),
           migrations.map(({ version }) => version)
@@ -354,8 +361,23 @@ describe("Database.layerSqlite", () => {
       (db) => Effect.sync(() => db.close())
     )
     const stores = Layer.provide(SqlBindingStore.layer(), Database.layerSqlite({ filename }))
-    return { raw, stores }
+    return { filename, raw, stores }
   })
+
+  it.scoped("waits with a migration while another process writes", () =>
+    Effect.gen(function* () {
+      const { filename, raw } = yield* locked
+      raw.exec("BEGIN IMMEDIATE")
+      const opened = yield* Effect.fork(
+        on(Database.layerSqlite({ filename, migrations: [...migrations, second] }), versions)
+      )
+      yield* TestClock.adjust("1 seconds")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(opened)))
+      raw.exec("COMMIT")
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual((yield* Fiber.join(opened)).at(-1), second.version)
+    })
+  )
 
   it.scoped("waits while another process writes, and then fails as retryable", () =>
     Effect.gen(function* () {

@@ -1,12 +1,11 @@
 /** Several sinks behind one: what `EventSink.layerAll` and `EventSink.combine` are made of. */
 import type { StoredEvent } from "@driver/domain/DriverEvent"
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { EventSink } from "../EventSink.js"
-import { makeDelivery } from "./delivery.js"
+import { failedBatch, makeDelivery } from "./delivery.js"
 
 export interface CombineOptions {
   /** Buffered events per sink. Default 10,000. */
@@ -51,9 +50,7 @@ export const combineSinks = Effect.fnUntraced(function* (
       },
       Effect.succeed(([event]) =>
         Effect.map(deliver(event), (exit) =>
-          Exit.isSuccess(exit)
-            ? { delivered: 1, failed: 0, error: Option.none() }
-            : { delivered: 0, failed: 1, error: Option.some(Cause.pretty(exit.cause)) }
+          Exit.isSuccess(exit) ? { delivered: 1, failed: 0, error: Option.none() } : failedBatch(1, exit.cause)
         )
       )
     ).pipe(

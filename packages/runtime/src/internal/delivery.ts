@@ -32,8 +32,9 @@ export interface BatchOutcome {
   readonly delivered: number
   /** Given up. */
   readonly failed: number
-  /** Why, when something failed. */
+  /** Why, when something failed: for the report, and in full for the log. */
   readonly error: Option.Option<string>
+  readonly cause?: Cause.Cause<unknown>
 }
 
 export interface Delivery {
@@ -73,6 +74,8 @@ export const makeDelivery = Effect.fnUntraced(function* <R>(
   let lastError: string | undefined
   let inFlight: { readonly position: number; readonly events: number } | undefined
   let closed = false
+  // How many events were given up since the last delivery.
+  let failing = 0
   // What was dropped since the sink last kept up; undefined while it does.
   let pressure: { activity: number; other: number } | undefined
 
@@ -114,27 +117,32 @@ export const makeDelivery = Effect.fnUntraced(function* <R>(
     events: Arr.NonEmptyReadonlyArray<StoredEvent>
   ) =>
     deliver(events).pipe(
-      Effect.catchAllCause((cause) =>
-        Effect.succeed<BatchOutcome>({ delivered: 0, failed: events.length, error: Option.some(Cause.pretty(cause)) })
-      ),
+      Effect.catchAllCause((cause) => Effect.succeed<BatchOutcome>(failedBatch(events.length, cause))),
       Effect.flatMap((outcome) => {
         inFlight = undefined
         counts.delivered += outcome.delivered
-        const error = Option.getOrUndefined(outcome.error)
-        lastError = error ?? lastError
-        return Effect.zipRight(
-          Metric.incrementBy(delivered, outcome.delivered),
-          outcome.failed === 0
-            ? Effect.void
-            : Effect.zipRight(
-                lose(0, outcome.failed),
-                Effect.logError(
-                  `Event sink ${options.name} gave up on ${outcome.failed} events: ${error ?? "no reason given"}`
-                )
-              )
-        )
+        const counted = Metric.incrementBy(delivered, outcome.delivered)
+        return Effect.zipRight(counted, outcome.failed > 0 ? gaveUp(outcome) : works)
       })
     )
+
+  // A sink that is broken for hours says so once, and once more when it works again.
+  const gaveUp = ({ cause = Cause.empty, error, failed }: BatchOutcome) => {
+    const reason = Option.getOrElse(error, () => "no reason given")
+    lastError = reason
+    const first = failing === 0
+    failing += failed
+    return Effect.zipRight(
+      lose(0, failed),
+      first ? Effect.logError(`Event sink ${options.name} gave up on ${failed} events: ${reason}`, cause) : Effect.void
+    )
+  }
+  const works = Effect.suspend(() => {
+    if (failing === 0) return Effect.void
+    const failed = failing
+    failing = 0
+    return Effect.logWarning(`Event sink ${options.name} works again; it gave up on ${failed} events`)
+  })
 
   const keptUp = Effect.suspend(() => {
     if (pressure === undefined || buffer.size() > 0) return Effect.void
@@ -209,4 +217,12 @@ export const makeDelivery = Effect.fnUntraced(function* <R>(
     }))
   }
   return delivery
+})
+
+/** Nothing of a batch was delivered. */
+export const failedBatch = (events: number, cause: Cause.Cause<unknown>): BatchOutcome => ({
+  delivered: 0,
+  failed: events,
+  error: Option.some(String(Cause.squash(cause))),
+  cause
 })

@@ -104,8 +104,8 @@ const Memory = Schema.Struct({
   signature: Schema.String,
   /** Ignored files that the agent tracks and that were absent. */
   pending: Schema.Array(Schema.String),
-  /** The tree of our index; absent when our index may have changed since. */
-  tree: Schema.optionalWith(Schema.String, { exact: true }),
+  /** The tree of our index, and what stands for the index file that had it. */
+  tree: Schema.optionalWith(Schema.Struct({ id: Schema.String, index: Schema.String }), { exact: true }),
   last: Schema.optionalWith(
     Schema.Struct({ id: CheckpointId, commit: Schema.String, tree: Schema.String, head: Schema.String }),
     { exact: true }
@@ -114,6 +114,17 @@ const Memory = Schema.Struct({
 type Memory = typeof Memory.Type
 const MemoryJson = Schema.parseJson(Memory)
 const noMemory: Memory = { signature: "", pending: [] }
+
+/** A snapshot, with what was known before and what is known now. */
+interface Taken {
+  readonly known: Memory
+  readonly memory: Memory
+  readonly tree: string
+  readonly skipped: ReadonlyArray<string>
+}
+
+/** Stands for a file that is not there. */
+const noFile = "none"
 
 export type Snapshots = Effect.Effect.Success<typeof makeSnapshots>
 
@@ -231,14 +242,12 @@ export const makeSnapshots = Effect.gen(function* () {
       Effect.orElseSucceed(() => noMemory)
     )
 
+  /** Not atomic: half a file is as good as none, see `recall`. */
   const remember = (store: SnapshotStore, memory: Memory) =>
     Schema.encode(MemoryJson)(memory).pipe(
       // Only a schema that cannot print its own type fails here.
       Effect.orDie,
-      Effect.flatMap((json) => {
-        const file = memoryFile(store)
-        return fs.writeFileString(`${file}.new`, json).pipe(Effect.zipRight(fs.rename(`${file}.new`, file)))
-      })
+      Effect.flatMap((json) => fs.writeFileString(memoryFile(store), json))
     )
 
   // --- HEAD -----------------------------------------------------------------------------------
@@ -311,14 +320,14 @@ export const makeSnapshots = Effect.gen(function* () {
         (info) =>
           `${Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() })}:${info.size}:${Option.getOrElse(info.ino, () => 0)}`
       ),
-      Effect.orElseSucceed(() => "none")
+      Effect.orElseSucceed(() => noFile)
     )
 
   /** What decides which ignored files are tracked: the agent's index and the repository's ignore file. */
   const signature = (store: SnapshotStore) =>
     Effect.all([
       Option.match(store.admin, {
-        onNone: () => Effect.succeed("none"),
+        onNone: () => Effect.succeed(noFile),
         onSome: (admin) => signatureOf(path.join(admin, "index"))
       }),
       signatureOf(path.join(store.common, "info", "exclude"))
@@ -403,13 +412,25 @@ export const makeSnapshots = Effect.gen(function* () {
     return { pending, skipped }
   })
 
-  /** Looks at every file once and brings our index up to date. Resolves with what could not be read. */
+  const indexOf = (store: SnapshotStore) => path.join(store.state, "index")
+
+  /** Looks at every file once and brings our index up to date. Resolves with what was found out. */
   const refresh = Effect.fnUntraced(function* (
-    store: SnapshotStore
-  ): Effect.fn.Return<{ readonly memory: Memory; readonly skipped: ReadonlyArray<string> }, Failure> {
-    const index = path.join(store.state, "index")
-    const known = yield* recall(store)
-    if (!(yield* fs.exists(index))) {
+    store: SnapshotStore,
+    known: Memory
+  ): Effect.fn.Return<
+    {
+      readonly signature: string
+      readonly pending: ReadonlyArray<string>
+      /** The tree of our index, when it is the one that was known. */
+      readonly tree: Option.Option<string>
+      /** What could not be read. */
+      readonly skipped: ReadonlyArray<string>
+    },
+    Failure
+  > {
+    const before = yield* signatureOf(indexOf(store))
+    if (before === noFile) {
       yield* seed(store)
     }
     const now = yield* signature(store)
@@ -421,12 +442,11 @@ export const makeSnapshots = Effect.gen(function* () {
       known.pending.length > 0 ||
       changed.some((name) => name === ".gitignore" || name.endsWith("/.gitignore"))
     if (changed.length === 0 && nested.length === 0 && !ignoreChanged) {
-      return { memory: known, skipped: [] }
-    }
-    const { tree: outdated, ...unsettled } = known
-    if (outdated !== undefined) {
-      // Before our index changes, so that being killed in between cannot leave a tree that is no longer its own.
-      yield* remember(store, unsettled)
+      const tree = Option.fromNullable(known.tree).pipe(
+        Option.filter(({ index }) => index === before),
+        Option.map(({ id }) => id)
+      )
+      return { signature: now, pending: known.pending, tree, skipped: [] }
     }
     const skipped = [...(yield* addPaths((call) => raw(store, call), changed))]
     for (const name of nested) {
@@ -435,39 +455,33 @@ export const makeSnapshots = Effect.gen(function* () {
     }
     const ignored = ignoreChanged ? yield* reconcileIgnored(store) : { pending: known.pending, skipped: [] }
     return {
-      memory: { ...unsettled, signature: now, pending: ignored.pending },
+      signature: now,
+      pending: ignored.pending,
+      tree: Option.none(),
       skipped: [...skipped, ...ignored.skipped].map(decodeName)
     }
   })
 
-  const writeTree = Effect.fnUntraced(function* (store: SnapshotStore, memory: Memory) {
-    if (memory.tree !== undefined) {
-      return memory.tree
-    }
-    return text(yield* raw(store, { args: ["write-tree"] }).pipe(retryingLocks))
-  })
+  const writeTree = (store: SnapshotStore) => raw(store, { args: ["write-tree"] }).pipe(retryingLocks, Effect.map(text))
 
   /**
    * The tree of the directory, in our index and as an object. An index that git cannot use (damaged,
    * its objects pruned) is made anew, once; so is a lock that a killed git left.
    */
-  const take = Effect.fnUntraced(function* (
-    store: SnapshotStore
-  ): Effect.fn.Return<
-    { readonly memory: Memory; readonly tree: string; readonly skipped: ReadonlyArray<string> },
-    Failure
-  > {
+  const take = Effect.fnUntraced(function* (store: SnapshotStore): Effect.fn.Return<Taken, Failure> {
     const attempt = Effect.gen(function* () {
-      const { memory, skipped } = yield* refresh(store)
-      const tree = yield* writeTree(store, memory)
-      return { memory: { ...memory, tree }, tree, skipped }
+      const known = yield* recall(store)
+      const found = yield* refresh(store, known)
+      const tree = Option.isSome(found.tree) ? found.tree.value : yield* writeTree(store)
+      const memory: Memory = { ...known, signature: found.signature, pending: found.pending }
+      if (Option.isSome(found.tree)) {
+        return { known, memory, tree, skipped: found.skipped }
+      }
+      // After `write-tree`, which keeps what it found out in the index.
+      const index = yield* signatureOf(indexOf(store))
+      return { known, memory: { ...memory, tree: { id: tree, index } }, tree, skipped: found.skipped }
     })
-    const taken = yield* attempt.pipe(
-      Effect.catchIf(
-        (error) => error._tag === "GitError" && error.reason === "exit",
-        () => forgetIndex(store).pipe(Effect.zipRight(attempt))
-      )
-    )
+    const taken = yield* attempt.pipe(startingOver(store, attempt))
     if (taken.skipped.length > 0) {
       yield* Effect.logWarning(
         `Not part of the snapshot of ${store.workTree}, since git cannot read them: ${taken.skipped.slice(0, 10).join(", ")}`
@@ -476,13 +490,25 @@ export const makeSnapshots = Effect.gen(function* () {
     return taken
   })
 
+  /** When git fails, without our index the second time. */
+  const startingOver =
+    <A>(store: SnapshotStore, again: Effect.Effect<A, Failure>) =>
+    (effect: Effect.Effect<A, Failure>): Effect.Effect<A, Failure> =>
+      Effect.catchIf(
+        effect,
+        (error) => error._tag === "GitError" && error.reason === "exit",
+        () => forgetIndex(store).pipe(Effect.zipRight(again))
+      )
+
   /** Keeps what a snapshot found out, when that is news. */
-  const settle = Effect.fnUntraced(function* (store: SnapshotStore, memory: Memory) {
-    const known = yield* recall(store)
-    if (known.tree !== memory.tree || known.signature !== memory.signature) {
-      yield* remember(store, memory)
-    }
-  })
+  const settle = (store: SnapshotStore, { known, memory }: Taken) =>
+    known.tree?.id === memory.tree?.id &&
+    known.tree?.index === memory.tree?.index &&
+    known.signature === memory.signature &&
+    known.pending.length === 0 &&
+    memory.pending.length === 0
+      ? Effect.void
+      : remember(store, memory)
 
   const forgetIndex = (store: SnapshotStore) =>
     Effect.forEach(["index", "index.lock", "snapshot.json"], (name) =>
@@ -557,7 +583,7 @@ export const makeSnapshots = Effect.gen(function* () {
   const record = Effect.fnUntraced(function* (
     store: SnapshotStore,
     label: string,
-    taken: { readonly memory: Memory; readonly tree: string },
+    taken: Taken,
     /** Branches to write down beside HEAD's and the goal's own. */
     also: ReadonlyArray<string> = []
   ): Effect.fn.Return<StoredCheckpoint, Failure> {
@@ -593,39 +619,38 @@ export const makeSnapshots = Effect.gen(function* () {
       )
     const number = yield* nextNumber(store).pipe(Effect.flatMap(claim))
     const id = CheckpointId.make(String(number))
-    yield* remember(store, {
-      ...taken.memory,
-      tree: taken.tree,
-      last: { id, commit, tree: taken.tree, head: headText(at) }
-    })
+    yield* remember(store, { ...taken.memory, last: { id, commit, tree: taken.tree, head: headText(at) } })
     return { id, commit, createdAt, label: line, head: at, branches }
   })
 
   /** The directory's tree, byte for byte. */
   const exactTree = (store: SnapshotStore) =>
     take(store).pipe(
-      Effect.tap(({ memory }) => settle(store, memory)),
+      Effect.tap((taken) => settle(store, taken)),
       Effect.map(({ skipped, tree }) => ({ skipped, tree }))
     )
 
   /** Saves the directory and HEAD as the next checkpoint. */
-  const checkpoint = (store: SnapshotStore, label: string) =>
-    take(store).pipe(Effect.flatMap((taken) => record(store, label, taken)))
+  const checkpoint = (store: SnapshotStore, label: string) => {
+    const attempt = take(store).pipe(Effect.flatMap((taken) => record(store, label, taken)))
+    // A tree that was known may have been pruned behind our back.
+    return attempt.pipe(startingOver(store, attempt))
+  }
 
   /** What changed since a checkpoint. One git process when nothing did. */
   const diffStat = Effect.fnUntraced(function* (
     store: SnapshotStore,
     since: CheckpointId
   ): Effect.fn.Return<DiffStat, Failure> {
-    const before = yield* recall(store)
+    const taken = yield* take(store)
+    yield* settle(store, taken)
+    const { known, tree } = taken
     const from =
-      before.last?.id === since
-        ? before.last
+      known.last?.id === since
+        ? known.last
         : yield* find(store, since, "diffStat").pipe(
             Effect.map((found) => ({ commit: found.commit, tree: undefined, head: headText(found.head) }))
           )
-    const { memory, tree } = yield* take(store)
-    yield* settle(store, memory)
     const moved = yield* describeMove(store, from.head, headText(yield* head(store)))
     if (tree === from.tree) {
       return { text: formatDiffStat("", moved), filesChanged: 0, fingerprint: tree }
@@ -808,7 +833,7 @@ export const makeSnapshots = Effect.gen(function* () {
 
   /** Turns the files from what our index holds, tree `from`, into tree `to`. Nothing is changed when something stands in the way. */
   const putFiles = Effect.fnUntraced(function* (store: SnapshotStore, from: string, to: string) {
-    const { signature: _signature, tree: _tree, ...memory } = yield* recall(store)
+    const { tree: _, ...memory } = yield* recall(store)
     yield* remember(store, { ...memory, signature: "" })
     yield* raw(store, { args: ["read-tree", "-m", "-u", from, to] }).pipe(
       retryingLocks,
@@ -844,13 +869,7 @@ export const makeSnapshots = Effect.gen(function* () {
     label: string
   ): Effect.fn.Return<StoredCheckpoint, Failure> {
     const first = yield* take(store)
-    const taken = (yield* saveWhatIsInTheWay(store, to.commit))
-      ? yield* Effect.gen(function* () {
-          const { tree: _, ...memory } = first.memory
-          const tree = yield* writeTree(store, memory)
-          return { memory, tree }
-        })
-      : first
+    const taken = (yield* saveWhatIsInTheWay(store, to.commit)) ? { ...first, tree: yield* writeTree(store) } : first
     const before = yield* record(
       store,
       label,
@@ -918,7 +937,7 @@ export const makeSnapshots = Effect.gen(function* () {
     admit: (changes: ReadonlyArray<Change>) => Effect.Effect<ReadonlyArray<Change>, Failure> = Effect.succeed
   ): Effect.fn.Return<WorkingTree, Failure> {
     const taken = yield* take(store)
-    yield* settle(store, taken.memory)
+    yield* settle(store, taken)
     const at = yield* head(store)
     const from = Option.isSome(at.commit) ? yield* treeOf(store, at.commit.value) : yield* emptyTree(store)
     const differing = yield* admit(yield* compareTrees(store, from, taken.tree))
