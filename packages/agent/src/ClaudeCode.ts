@@ -194,6 +194,8 @@ const open = (
       Effect.gen(function* () {
         const scope = yield* Effect.scope
         const current = yield* Ref.make(yield* currentProcess)
+        /** For as long as the turn runs, and to be interrupted with it, whatever forks it may not be. */
+        const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkIn(Effect.interruptible(effect), scope)
 
         const give = (process: ClaudeProcess.ClaudeProcess) =>
           Effect.gen(function* () {
@@ -204,7 +206,7 @@ const open = (
               : Effect.zipLeft(process.write(text), process.endInput)
             // Not awaited: a program that does not read would hold the turn before anybody watches it. One that cannot
             // be written to has ended, which its inbox says.
-            yield* Effect.forkIn(write, scope)
+            yield* fork(write)
           })
 
         const close = Effect.flatMap(Ref.get(current), discard)
@@ -224,7 +226,7 @@ const open = (
           Effect.gen(function* () {
             const since = yield* Clock.currentTimeMillis
             yield* Ref.update(running, (it) => ({ ...it, stopping: Option.some({ since, end }) }))
-            yield* Effect.forkIn(askToStop, scope)
+            yield* fork(askToStop)
           })
 
         const fail = (error: AgentError) =>
@@ -287,7 +289,7 @@ const open = (
             // Where there is no control protocol, a gate that never connects refuses every call.
             if (!Option.contains(status, "pending") || !streaming) return
             yield* Ref.update(running, (it) => ({ ...it, gatePendingSince: Option.some(now) }))
-            yield* Effect.forkIn(pollGate, scope)
+            yield* fork(pollGate)
           })
 
         const onGateStatus = (servers: ReadonlyArray<ClaudeEvents.McpServerStatus>, now: number) =>
@@ -302,7 +304,7 @@ const open = (
             if (status === "connected") {
               return yield* Ref.update(running, (it) => ({ ...it, gatePendingSince: Option.none() }))
             }
-            yield* Effect.forkIn(Effect.delay(pollGate, gatePollInterval), scope)
+            yield* fork(Effect.delay(pollGate, gatePollInterval))
           })
 
         const afterwards = (events: ReadonlyArray<AgentEvent>) =>
@@ -336,6 +338,7 @@ const open = (
         const onEnded = (ended: ClaudeProcess.Ended) =>
           Effect.gen(function* () {
             const it = yield* Ref.get(running)
+            if (ended.closed) return yield* fail(closedInMidTurn)
             const { served } = yield* Ref.get(session)
             yield* close
             const result = ClaudeEvents.result(it.turn, it.turn.backgroundTasks)
@@ -453,6 +456,8 @@ const open = (
       )
     }
   })
+
+const closedInMidTurn = new AgentExited({ exit: "its session was closed", stderrTail: "" })
 
 interface ActiveTurn {
   readonly steer: (message: string) => Effect.Effect<boolean>

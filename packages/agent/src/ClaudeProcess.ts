@@ -32,6 +32,8 @@ export type Incoming =
 
 /** There will be no more lines. */
 export interface Ended {
+  /** The process was closed from this side. */
+  readonly closed: boolean
   /** What was wrong with the output, unless it simply ended. */
   readonly error: Option.Option<JsonLines.JsonLinesError | PlatformError>
   /** None when the process did not end with its output. */
@@ -97,6 +99,10 @@ const run = (
     const { argv, cwd, env, gate, killAfter, maxLineBytes } = options
     const subprocess = yield* Subprocess.start({ argv, cwd, env, stdin: "pipe", killAfter })
     const inbox = yield* Mailbox.make<Incoming, Ended>()
+    // Whoever still reads when the process is closed must not wait for ever.
+    yield* Effect.addFinalizer(() =>
+      inbox.fail({ closed: true, error: Option.none(), exit: Option.none(), stderr: "" })
+    )
     const listening = yield* Ref.make(false)
     const questions = yield* FiberMap.make<string>()
     const requests = yield* Ref.make(0)
@@ -154,11 +160,12 @@ const run = (
           // What prints garbage may go on for ever; what has no output left is about to end.
           const isEnding = Option.match(error, { onNone: () => true, onSome: ({ _tag }) => _tag === "TornLine" })
           const exit = isEnding ? yield* Effect.timeoutOption(subprocess.exit, killAfter) : Option.none()
-          return yield* inbox.fail({ error, exit, stderr: yield* subprocess.stderrTail })
+          return yield* inbox.fail({ closed: false, error, exit, stderr: yield* subprocess.stderrTail })
         })
       )
     )
-    const reader = yield* Effect.forkIn(read, scope)
+    // The process may be started where nothing can be interrupted; its reader must be.
+    const reader = yield* Effect.forkIn(Effect.interruptible(read), scope)
 
     const claude: ClaudeProcess = {
       inbox,

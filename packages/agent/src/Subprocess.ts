@@ -115,8 +115,8 @@ export class Containment extends Context.Tag("@driver/agent/Subprocess/Containme
     readonly kind: ContainmentKind
     /** Why the namespace form is not used, for `driver doctor`; none when it is. */
     readonly reason: Option.Option<string>
-    /** Makes a new place. Whoever gets it calls `empty` or `discard`. Fails with a sentence of the system. */
-    readonly enclose: Effect.Effect<Enclosure, string>
+    /** Makes a new place. Whoever gets it calls `empty` or `discard`. Fails with what the system said. */
+    readonly enclose: Effect.Effect<Enclosure, Node.Errno>
   }
 >() {
   /** The strongest form that works here, found by trying. Takes some 10 ms, at most 5 s where the system hangs. */
@@ -158,7 +158,10 @@ export interface Subprocess {
   readonly stdout: Stream.Stream<Uint8Array, PlatformError>
   /** The last 16 KiB of stderr, which is always read. Once the program has exited, waits for the last of it. */
   readonly stderrTail: Effect.Effect<string>
-  /** Resolves when the system has taken the bytes, so that a program that reads slowly is waited for. */
+  /**
+   * Resolves when the system has taken the bytes, so that a program that reads slowly is waited for. That a program
+   * closed its stdin and lives on is only noticed in a process group.
+   */
   readonly write: (bytes: Uint8Array | string) => Effect.Effect<void, SubprocessStdinClosed>
   /** Ends the input after what was written. Resolves when that is taken. */
   readonly endStdin: Effect.Effect<void>
@@ -304,7 +307,7 @@ const launch = (options: SubprocessOptions, sinks: Sinks) =>
   )
 
 /** Runs where interruption is off: between the start of the process and its release nothing may come. */
-const launchIn = (enclose: Effect.Effect<Enclosure, string>, options: SubprocessOptions, sinks: Sinks) =>
+const launchIn = (enclose: Effect.Effect<Enclosure, Node.Errno>, options: SubprocessOptions, sinks: Sinks) =>
   Effect.gen(function* () {
     const { program, ...target } = yield* resolve(options)
     const marker = `${options.owner ?? "driver"}:${driverIdentity()}:${Node.uniqueText()}`
@@ -312,7 +315,12 @@ const launchIn = (enclose: Effect.Effect<Enclosure, string>, options: Subprocess
     const failed = (reason: SpawnFailure, detail: string) =>
       new SubprocessSpawnFailed({ reason, program, detail, ...(options.cwd === undefined ? {} : { cwd: options.cwd }) })
 
-    const enclosure = yield* Effect.mapError(enclose, (detail) => failed("other", detail))
+    const enclosure = yield* Effect.mapError(enclose, (errno) =>
+      failed(
+        reasonOf(errno) === "too_many_files" ? "too_many_files" : "other",
+        `no process-id namespace could be made for it: ${errno.message}`
+      )
+    )
     const [file, ...args] = enclosure.wrap(target.path, target.args, target.cwd)
     const node = yield* Node.spawn({
       program: file,
@@ -444,15 +452,20 @@ const feed = (node: Node.NodeProcess, input: Stream.Stream<Uint8Array>) =>
     Effect.zipRight(node.endStdin)
   )
 
-/** Everybody of ours is dead. Who still holds the pipe is a stranger, and is waited for only while bytes come. */
+/**
+ * Everybody of ours is dead. Who still holds the pipe is a stranger, and is waited for only while bytes come. It takes
+ * two looks: after a driver that was busy for long, the first may come before the bytes that are there.
+ */
 const endWhenQuiet = (output: Node.Output, done: Deferred.Deferred<void>) =>
   Effect.gen(function* () {
-    for (;;) {
+    let quietLooks = 0
+    while (quietLooks < 2) {
       const before = output.state()
-      if (yield* within(Deferred.await(done), drain)) return
+      if (yield* within(Deferred.await(done), "25 millis")) return
       const after = output.state()
-      if (after.waiting && after.chunks === before.chunks) return output.destroy()
+      quietLooks = after.waiting && after.chunks === before.chunks ? quietLooks + 1 : 0
     }
+    output.destroy()
   })
 
 /** Keeps one end of some bytes. */
@@ -679,7 +692,7 @@ const findTools = (): Either.Either<Tools, string> => {
  * Makes one namespace. Its first process ignores the deaths of its children, so that the kernel reaps them, and gives
  * a byte back when everything stands.
  */
-const makeNamespace = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosure, string> =>
+const makeNamespace = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosure, Node.Errno> =>
   Effect.gen(function* () {
     const holder = yield* Node.spawn({
       program: tools.unshare,
@@ -691,7 +704,7 @@ const makeNamespace = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosu
       cwd: "/",
       env: {},
       stdin: "pipe"
-    }).pipe(Effect.mapError(({ message }) => message))
+    })
 
     const empty = Effect.gen(function* () {
       holder.destroyStdin()
@@ -716,9 +729,8 @@ const makeNamespace = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosu
         wallClock
       )
       yield* empty
-      return yield* Effect.fail(
-        said === undefined ? "unshare did not answer" : new TextDecoder().decode(said).trim().split("\n").join(", ")
-      )
+      const message = said === undefined ? "unshare did not answer" : new TextDecoder().decode(said).trim()
+      return yield* Effect.fail({ code: "", message: message.split("\n").join(", ") })
     }
     holder.stdout.destroy()
     holder.stderr.destroy()
@@ -738,8 +750,13 @@ const makeNamespace = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosu
       signal: (pid, signal) => {
         // `nsenter` stays outside and waits for the program, which leads a group of its own as soon as it can.
         const leader = Node.children(pid)?.[0]
-        if (leader !== undefined && !Node.kill(-leader, signal)) Node.kill(leader, signal)
-        if (leader === undefined || signal === "SIGKILL") Node.kill(pid, signal)
+        if (leader === undefined) {
+          Node.kill(pid, signal)
+        } else if (!Node.kill(-leader, signal)) {
+          Node.kill(leader, signal)
+        }
+        // It stops when the program does, and could then not reap it.
+        if (signal === "SIGKILL") Node.kill(pid, "SIGCONT")
       },
       empty: () => empty,
       discard: Effect.asVoid(empty),
@@ -749,7 +766,7 @@ const makeNamespace = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosu
   }).pipe(Effect.uninterruptible)
 
 /** A program runs inside, in its directory, is reached by a signal, and its death is told as it was. */
-const rehearse = (make: Effect.Effect<Enclosure, string>, shell: string): Effect.Effect<void, string> =>
+const rehearse = (make: Effect.Effect<Enclosure, Node.Errno>, shell: string): Effect.Effect<void, string> =>
   Effect.gen(function* () {
     const said = makeTail(stderrLimit, "tail")
     const isReady = yield* Deferred.make<void>()
@@ -780,7 +797,7 @@ const rehearse = (make: Effect.Effect<Enclosure, string>, shell: string): Effect
   }).pipe(Effect.scoped)
 
 /** One namespace is kept ready from the first use on: making it then costs the caller nothing. */
-const namespaces = (make: Effect.Effect<Enclosure, string>) =>
+const namespaces = (make: Effect.Effect<Enclosure, Node.Errno>) =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const spare = yield* Ref.make(Option.none<Enclosure>())

@@ -9,12 +9,12 @@ import type { Workspace } from "@driver/runtime/Workspace"
 import * as Args from "@effect/cli/Args"
 import type * as CliApp from "@effect/cli/CliApp"
 import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import type { ValidationError } from "@effect/cli/ValidationError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import type { CheckPattern } from "./commands/lint.js"
 import type { EndWith } from "./exitCode.js"
 import { Host, type Output } from "./Host.js"
 import type { RunGoal } from "./RunGoal.js"
@@ -33,8 +33,6 @@ export interface Composition<E extends { readonly message: string }, R> {
   readonly run: (settings: Settings) => Layer.Layer<RunGoal, E, R>
   /** For `doctor`. */
   readonly probes: (settings: Settings) => Layer.Layer<SystemProbes, never, R>
-  /** For `lint`: compiles a pattern as the evaluator would. */
-  readonly checkPattern: CheckPattern
 }
 
 const config = Options.file("config").pipe(
@@ -45,9 +43,19 @@ const config = Options.file("config").pipe(
 
 const json = (what: string) => Options.boolean("json").pipe(Options.withDescription(`Print ${what} as JSON`))
 
-const goalFile = Args.text({ name: "goal.yaml" }).pipe(Args.withDescription("The goal file, YAML or JSON"))
+/** The parser takes an option that it does not know for an argument. Nobody names a file or a goal like that. */
+const argument = (name: string) =>
+  Args.text({ name }).pipe(
+    Args.mapEffect((text) =>
+      /^--?[a-z]/.test(text)
+        ? Effect.fail(HelpDoc.p(`There is no option ${text} here: see --help. A file of that name is ./${text}`))
+        : Effect.succeed(text)
+    )
+  )
 
-const goalName = Args.text({ name: "goal" }).pipe(Args.withDescription("A goal's id, or the beginning of it"))
+const goalFile = argument("goal.yaml").pipe(Args.withDescription("The goal file, YAML or JSON"))
+
+const goalName = argument("goal").pipe(Args.withDescription("A goal's id, or the beginning of it"))
 
 /**
  * Takes `process.argv` as it is: node, script, then arguments. `load` gives the
@@ -124,9 +132,8 @@ export const makeCli = <E extends { readonly message: string }, R>(
       json: json("what was found")
     },
     (args) =>
-      Effect.flatMap(
-        Effect.all([load, Effect.promise(() => import("./commands/lint.js"))]),
-        ([{ checkPattern, rehearsal }, it]) => it.lint(args, checkPattern, rehearsal)
+      Effect.flatMap(Effect.all([load, Effect.promise(() => import("./commands/lint.js"))]), ([{ rehearsal }, it]) =>
+        it.lint(args, rehearsal)
       )
   ).pipe(
     Command.withDescription("Say what is wrong with a goal file and the configuration, and what is probably not meant")
@@ -236,7 +243,7 @@ const onHost = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R 
       const print =
         (output: Output) =>
         (...args: ReadonlyArray<unknown>) => {
-          const text = args.map(String).join(" ")
+          const text = args.map(String).join(" ").trimEnd()
           return output.write(`${themeOf(environment, output.isTerminal).color ? text : withoutColors(text)}\n`)
         }
       return Effect.withConsole(effect, { ...console, log: print(stdout), error: print(stderr) })

@@ -8,6 +8,7 @@
  */
 import { Budget } from "@driver/domain/Goal"
 import { WireDuration } from "@driver/domain/Wire"
+import { Rule } from "@driver/permission/Rules"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -172,8 +173,8 @@ const AcceptanceConfig = Schema.Struct({
   concurrency: key(
     "concurrency",
     positive,
-    () => 2,
-    "2",
+    () => 4,
+    "4",
     "How many criteria run at once. They share a directory: 1 when they disturb each other."
   ),
   evidenceBytes: key(
@@ -199,21 +200,23 @@ const AcceptanceConfig = Schema.Struct({
   )
 }).annotations({ identifier: "Acceptance" })
 
-const PermissionRule = Schema.Struct({
-  decision: Schema.Literal("allow", "deny").annotations({ description: "What the rule says." }),
-  tool: Schema.NonEmptyString.annotations({
-    description: "The agent's name of the tool, `*` for any part of it: Bash, mcp__github__*."
+const RuleConfig = Schema.Struct({
+  verdict: Schema.propertySignature(Rule.fields.verdict).annotations({
+    description: "What is said of a call that matches; allow_session holds for the same call until the session ends."
   }),
-  command: maybe("command", Schema.NonEmptyString, "git status", "Only commands that match: `*` stands for any text."),
-  path: maybe(
-    "path",
-    Schema.NonEmptyString,
-    "docs/**",
-    "Only files that match, relative to the workspace: `*` within a name, `**` over directories."
-  ),
-  reason: maybe("reason", Schema.NonEmptyString, "no network", "Recorded, and told to the agent when the rule denies.")
+  tool: Schema.propertySignature(Rule.fields.tool).annotations({
+    description: "The agent's name of the tool, * for any characters: Bash, Write, mcp__github__*."
+  }),
+  command: Rule.fields.command.annotations({
+    description: "Only commands that match, word by word; * as the last word stands for any further words: npm run *."
+  }),
+  path: Rule.fields.path.annotations({
+    description: "Only files that match, relative to the workspace: * within a name, ** over directories."
+  }),
+  message: Rule.fields.message.annotations({
+    description: "What the agent reads when it is denied: what to do instead."
+  })
 }).annotations({ identifier: "PermissionRule" })
-export type PermissionRule = typeof PermissionRule.Type
 
 const PermissionConfig = Schema.Struct({
   decider: key(
@@ -232,7 +235,7 @@ const PermissionConfig = Schema.Struct({
   ),
   rules: key(
     "rules",
-    Schema.Array(PermissionRule),
+    Schema.Array(RuleConfig),
     () => [],
     "[]",
     "Rules asked before the built-in ones, the first match wins. Special paths (.git, .claude, shell start-up files) stay denied."

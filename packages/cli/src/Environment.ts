@@ -114,3 +114,10 @@ export const criteriaEnvironment = (environment: Environment, passEnv: ReadonlyA
     (name, text) => (!added.has(name) && /proxy$/i.test(name) ? withoutUserInfo(text) : text)
   )
 }
+
+/** The values whose names look secret: they may appear in no evidence, event or log. The caller redacts them. */
+export const secretValues = (environment: Environment): ReadonlyArray<string> => [
+  ...new Set(
+    Object.entries(environment).flatMap(([name, value]) => (looksSecret(name) && value.trim() !== "" ? [value] : []))
+  )
+]

@@ -131,7 +131,7 @@ const parse = (file: string, text: string): Effect.Effect<Parsed, InputError> =>
     if (text.trim() === "") return yield* fileError(file, "is empty")
     if (mayNestTooDeep(text)) return yield* fileError(file, "is nested too deeply")
     // `driver --help` does not read files and should not pay for a parser.
-    const yaml = yield* Effect.promise(() => import("yaml"))
+    const yaml = yield* Effect.promise(() => import("./yamlParser.js"))
     const isJson = file.toLowerCase().endsWith(".json")
     const json = isJson || text.trimStart().startsWith("{") ? parseJson(text) : undefined
     if (isJson && json !== undefined && "problem" in json) return yield* fileError(file, json.problem, json.position)

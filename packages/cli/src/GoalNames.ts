@@ -21,7 +21,7 @@ const shortest = 4
 
 export const findGoal = (name: string, known: ReadonlyArray<GoalId>): Either.Either<GoalId, GoalNameError> => {
   const wanted = name.trim().toLowerCase()
-  const found = wanted.length < shortest ? [] : [...new Set(known)].filter((id) => id.startsWith(wanted))
+  const found = wanted.length < shortest ? [] : [...new Set(known)].sort().filter((id) => id.startsWith(wanted))
   const exact = found.find((id) => id === wanted)
   const [first, second] = found
   if (exact !== undefined) return Either.right(exact)

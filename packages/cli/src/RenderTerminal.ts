@@ -141,11 +141,8 @@ export const make = (output: Output, theme: Theme): Effect.Effect<Renderer, neve
         const block = last ? [] : blockOf(current, now, size, theme)
         const before = yield* Ref.getAndSet(drawn, block)
         const kept = lines.map((line) => paint(theme, line.tone, plainText(theme, line)))
-        const same =
-          kept.length === 0 &&
-          before.length === block.length &&
-          before.every((it, index) => it.painted === block[index]?.painted)
-        if (!same) yield* output.write(redraw(before, kept, block, size.columns))
+        const text = redraw(before, kept, block, size.columns)
+        if (text !== "") yield* output.write(text)
       }).pipe(Effect.uninterruptible, oneAtATime.withPermits(1))
 
     const show = (next: (state: RenderState) => Step) =>

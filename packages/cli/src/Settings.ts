@@ -12,7 +12,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { type AgentKind, Config, defaults } from "./Config.js"
-import { agentEnvironment, criteriaEnvironment, type Environment } from "./Environment.js"
+import { agentEnvironment, criteriaEnvironment, type Environment, secretValues } from "./Environment.js"
 import { readDocument } from "./Files.js"
 import { Host } from "./Host.js"
 import { fileError, formatPath, fromDecodeIssue, InputError, type InputIssue } from "./InputError.js"
@@ -53,6 +53,8 @@ export interface Settings {
     readonly scenario: Option.Option<string>
     readonly environment: Environment
   }
+  /** Values of our environment that may appear in nothing that leaves the driver. */
+  readonly secrets: ReadonlyArray<Redacted.Redacted<string>>
   /** For criteria and the gate program: no keys. */
   readonly criteriaEnvironment: Environment
   readonly deliver: DeliverSettings
@@ -218,6 +220,7 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
       scenario: Option.map(config.agent.scenario, resolve),
       environment: agentEnvironment(host.environment, config.agent.passEnv)
     },
+    secrets: secretValues(host.environment).map((value) => Redacted.make(value)),
     criteriaEnvironment: criteriaEnvironment(host.environment, config.acceptance.passEnv),
     deliver: found.deliver
   }

@@ -32,18 +32,18 @@ const program = Effect.gen(function* () {
       GIT_AUTHOR_NAME: "a", GIT_AUTHOR_EMAIL: "a", GIT_COMMITTER_NAME: "a", GIT_COMMITTER_EMAIL: "a", GIT_OPTIONAL_LOCKS: "0" }
     fs.copyFileSync(path.join(place.stateDirectory, "workspaces", goal.id, "index"), env.GIT_INDEX_FILE)
     for (const edits of [0, 3]) {
-      const driver: number[] = []; const floor: number[] = []; const driver0: number[] = []; const floor0: number[] = []; const stats: number[] = []; const cps: number[] = []
+      const driver: number[] = []; const floor: number[] = []; const driver0: number[] = []; const floor0: number[] = []; const cpu: number[] = []; const stats: number[] = []; const cps: number[] = []
       for (let round = 0; round < 60; round++) {
         for (let i = 0; i < edits; i++) write(directory, `d${i}/f${i}.ts`, `round ${edits} ${round} ${i}\n`)
-        const a = performance.now()
+        const c0 = process.cpuUsage(); const a = performance.now()
         yield* workspace.diffStat(goal.id, cp.id)
         const b = performance.now()
         const old = cp
         cp = yield* workspace.checkpoint(goal.id, "x")
-        const c = performance.now()
+        const c = performance.now(); const c1 = process.cpuUsage(c0)
         stats.push(b - a); cps.push(c - b); driver.push(c - a); driver0.push(c - a)
         yield* Effect.promise(async () => {
-          const d = performance.now()
+          const d = performance.now(); const c2 = process.cpuUsage()
           const u = ["update-index", "-q", "--refresh", "--add", "--remove", "--replace", "-z", "--stdin"]
           const ls = ["ls-files", "-z", "-t", "-m", "-o", "--exclude-standard"]
           const list = await bare(directory, ls, env)
@@ -56,10 +56,10 @@ const program = Effect.gen(function* () {
           await bare(directory, ls, env)
           const commit = (await bare(directory, ["commit-tree", tree, "-p", "main"], { ...env, GIT_DIR: path.join(place.repository, ".git") }, "m")).trim()
           await bare(directory, ["update-ref", "--stdin"], { ...env, GIT_DIR: path.join(place.repository, ".git") }, `create refs/bench/${edits}/${round} ${commit}\n`)
-          floor.push(performance.now() - d); floor0.push(performance.now() - d)
+          { const c3 = process.cpuUsage(c2); cpu.push((c1.user + c1.system - c3.user - c3.system) / 1000) }; floor.push(performance.now() - d); floor0.push(performance.now() - d)
         })
       }
-      console.log("paired", median(driver0.map((x, i) => x - floor0[i]!)), `edits ${edits}: diffStat ${median(stats)} checkpoint ${median(cps)} both ${median(driver)} bare git ${median(floor)}`)
+      const lo = (xs: number[]) => xs.sort((a, b) => a - b)[Math.floor(xs.length / 10)]!.toFixed(1); console.log("p10 both", lo([...driver]), "p10 bare", lo([...floor]), "cpu over bare", median(cpu), "paired", median(driver0.map((x, i) => x - floor0[i]!)), `edits ${edits}: diffStat ${median(stats)} checkpoint ${median(cps)} both ${median(driver)} bare git ${median(floor)}`)
     }
     const t2 = performance.now()
     yield* Effect.forEach(Array.from({ length: 10 }), () => workspace.ensure(newGoal()), { concurrency: "unbounded" })

@@ -174,7 +174,7 @@ const readError = ({ code, message }: Errno) =>
   })
 
 /** Sends a signal to a process, or with a negative id to a group. False when there is none that may be signalled. */
-export const kill = (pid: number, signal: Signal | 0): boolean => {
+export const kill = (pid: number, signal: Signal | "SIGCONT"): boolean => {
   try {
     process.kill(pid, signal)
     return true

@@ -54,7 +54,7 @@ export const makeWorld = (scenario?: Record<string, unknown>) =>
       const path = (name: string) => join(workspace, name)
       const record = join(root, "record.jsonl")
       const scenarioFile = join(root, "scenario.json")
-      writeFileSync(scenarioFile, JSON.stringify({ record, ...scenario }))
+      writeFileSync(scenarioFile, JSON.stringify({ record, turns: [], ...scenario }))
       const log = () =>
         existsSync(record)
           ? readFileSync(record, "utf8")
@@ -181,10 +181,10 @@ export const eventually = (what: string, condition: () => boolean) =>
     Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error(`It did not come to this: ${what}`) })
   )
 
+/** Not gone, and not a zombie that nobody reaps. */
 export const isAlive = (pid: number): boolean => {
   try {
-    process.kill(pid, 0)
-    return true
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
   } catch {
     return false
   }

@@ -11,10 +11,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import { assetPath } from "../Assets.js"
 import { defaults } from "../Config.js"
 import { files, goal } from "../demo/sampleRepository.js"
-import { agentEnvironment, criteriaEnvironment } from "../Environment.js"
+import { agentEnvironment, criteriaEnvironment, secretValues } from "../Environment.js"
 import { type CaptureError, Host } from "../Host.js"
 import type { RunGoal } from "../RunGoal.js"
 import type { Settings } from "../Settings.js"
@@ -45,7 +46,7 @@ export const demo = <E, R>({ json, keep }: DemoArguments, layer: (settings: Sett
       yield* makeRepository(repository)
       yield* say(`A sample repository in ${repository}, the stand-in agent, no keys, no network.`)
       const settings = settingsFor(host, { root, repository, scenario, join: path.join })
-      const program = Effect.scoped(drive(goal(GoalId.make(yield* host.uuid)), json))
+      const program = Effect.scoped(drive(goal(GoalId.make(yield* host.uuid)), { json, transient: !keep }))
       yield* Effect.provide(program, layer(settings)).pipe(
         Effect.ensuring(
           say(
@@ -129,6 +130,7 @@ const settingsFor = (
     scenario: Option.some(places.scenario),
     environment: agentEnvironment(host.environment, [])
   },
+  secrets: secretValues(host.environment).map((value) => Redacted.make(value)),
   criteriaEnvironment: criteriaEnvironment(host.environment, []),
   deliver: { mode: "branch" }
 })

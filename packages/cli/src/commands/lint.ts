@@ -6,6 +6,7 @@
 import { type AcceptanceCriterion, Goal, GoalId } from "@driver/domain/Goal"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { Acceptance } from "@driver/runtime/Acceptance"
+import { checkPattern } from "@driver/runtime/BoundedRegex"
 import { Workspace } from "@driver/runtime/Workspace"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -30,12 +31,8 @@ export interface LintArguments {
   readonly json: boolean
 }
 
-/** Compiles a pattern as the evaluator would; the text says what is wrong with it. */
-export type CheckPattern = (pattern: string) => Option.Option<string>
-
 export const lint = <E extends { readonly message: string }, R>(
   args: LintArguments,
-  checkPattern: CheckPattern,
   layer: (settings: Settings) => Layer.Layer<Workspace | Acceptance, E, R>
 ) =>
   Effect.gen(function* () {
@@ -44,9 +41,9 @@ export const lint = <E extends { readonly message: string }, R>(
     const loaded = yield* Effect.either(
       loadGoal(args.goal, yield* Either.match(settings, { onLeft: () => defaultSettings, onRight: Effect.succeed }))
     )
-    const patterns = Either.match(loaded, {
-      onLeft: () => [],
-      onRight: ({ file, goal }) => patternIssues(goal, file, checkPattern)
+    const patterns = yield* Either.match(loaded, {
+      onLeft: () => Effect.succeed([]),
+      onRight: ({ file, goal }) => patternIssues(goal, file)
     })
     const errors = [
       ...Either.match(settings, { onLeft: ({ issues }) => issues, onRight: () => [] }),
@@ -62,26 +59,28 @@ export const lint = <E extends { readonly message: string }, R>(
     if (args.strict && warnings.length > 0) return yield* new EndWith({ code: 1 })
   })
 
-const patternIssues = (goal: Goal, file: string, check: CheckPattern): ReadonlyArray<InputIssue> =>
-  goal.acceptance.flatMap((criterion, index) =>
-    patternsOf(criterion).flatMap(({ key, pattern }) =>
-      Option.match(check(pattern), {
-        onNone: () => [],
-        onSome: (problem) => {
-          const path = `acceptance[${index}].${key}`
-          return [
-            {
-              file,
-              path,
-              message: `${path}: expected a regular expression in RE2 syntax, got ${JSON.stringify(pattern)}: ${problem}`,
-              expected: "a regular expression in RE2 syntax",
-              got: JSON.stringify(pattern)
-            }
-          ]
-        }
-      })
-    )
-  )
+/** Patterns that the evaluator could not compile. */
+const patternIssues = (goal: Goal, file: string): Effect.Effect<ReadonlyArray<InputIssue>> =>
+  Effect.gen(function* () {
+    const issues: Array<InputIssue> = []
+    for (const [index, criterion] of goal.acceptance.entries()) {
+      for (const { key, pattern } of patternsOf(criterion)) {
+        const checked = yield* Effect.either(checkPattern(pattern))
+        if (Either.isRight(checked)) continue
+        const path = `acceptance[${index}].${key}`
+        const { construct, detail } = checked.left
+        const got = JSON.stringify(pattern)
+        issues.push({
+          file,
+          path,
+          message: `${path}: expected a regular expression in RE2 syntax, got ${got}: ${construct === "" ? "" : `at ${construct}: `}${detail}`,
+          expected: "a regular expression in RE2 syntax",
+          got
+        })
+      }
+    }
+    return issues
+  })
 
 const patternsOf = (
   criterion: AcceptanceCriterion

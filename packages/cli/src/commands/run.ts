@@ -40,7 +40,7 @@ export const run = <E, R>(args: RunArguments, layer: (settings: Settings) => Lay
     const { file, goal, warnings } = yield* loadGoal(args.goal, configured)
     for (const warning of warnings) yield* host.stderr.write(`warning: ${printable(describeIssue(warning))}\n`)
     const settings = yield* withAgentOf(goal, file, options, configured)
-    const program = Effect.scoped(drive(goal, args.json))
+    const program = Effect.scoped(drive(goal, { json: args.json, transient: false }))
     yield* Effect.provide(program, layer(settings))
   })
 
@@ -66,20 +66,31 @@ const withAgentOf = (
     : loadSettings({ ...options, agent: Option.some(wanted) })
 }
 
+export interface DriveOptions {
+  /** Standard output gets the outcome as JSON and nothing else. */
+  readonly json: boolean
+  /** Branch and worktree are gone when it is over: there is no use in naming them. */
+  readonly transient: boolean
+}
+
+const withoutPlaces = (outcome: GoalOutcome): GoalOutcome =>
+  new GoalOutcome({ ...outcome, branch: Option.none(), worktree: Option.none() })
+
 /**
  * Runs the goal with its events on the screen and prints the outcome, also that of a
  * goal that was cancelled by interrupting this. Ends with the outcome's exit code.
  */
 export const drive = (
   goal: Goal,
-  json: boolean
+  { json, transient }: DriveOptions
 ): Effect.Effect<void, EndWith | RunError, RunGoal | Host | Scope.Scope> =>
   Effect.gen(function* () {
     const host = yield* Host
     const service = yield* RunGoal
     const renderer = yield* makeRenderer(json ? host.stderr : host.stdout)
     const ended = yield* Ref.make(Option.none<GoalOutcome>())
-    const report = (outcome: GoalOutcome) => Effect.zipRight(renderer.finish, printOutcome(outcome, json))
+    const report = (outcome: GoalOutcome) =>
+      Effect.zipRight(renderer.finish, printOutcome(transient && !json ? withoutPlaces(outcome) : outcome, json))
     const outcome = yield* service
       .run(goal, {
         onEvent: (stored) =>

@@ -1,0 +1,28 @@
+/** A private directory for the gate of this process, and the removal of what killed drivers left of theirs. */
+import { mkdirSync, readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { isRunning, startOf } from "./processIdentity.js"
+import { RunError } from "./RunGoal.js"
+
+/** `<state>/gates/<pid>-<start of the process>`: short, since sockets may not have long paths. Removed with the scope. */
+export const gateDirectory = (stateDirectory: string): Effect.Effect<string, RunError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const gates = join(stateDirectory, "gates")
+        mkdirSync(gates, { recursive: true, mode: 0o700 })
+        for (const name of readdirSync(gates)) {
+          const [pid = "", start = ""] = name.split("-")
+          if (!isRunning(Number(pid), start)) rmSync(join(gates, name), { recursive: true, force: true })
+        }
+        const mine = join(gates, `${process.pid}-${startOf(process.pid)}`)
+        mkdirSync(mine, { recursive: true, mode: 0o700 })
+        return mine
+      },
+      catch: (cause) =>
+        new RunError({ detail: `The state directory ${stateDirectory} cannot be written: ${String(cause)}` })
+    }),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+  )

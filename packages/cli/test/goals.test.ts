@@ -1,0 +1,244 @@
+/** `driver list`, `worktrees`, `rollback` and `prune`, through the command tree. */
+import { selectIdle } from "@driver/cli/commands/prune"
+import { findGoal, shortIds } from "@driver/cli/GoalNames"
+import { SessionId } from "@driver/domain/Binding"
+import { Goal, GoalId } from "@driver/domain/Goal"
+import { BindingStore } from "@driver/runtime/BindingStore"
+import { Workspace } from "@driver/runtime/Workspace"
+import * as WorkspaceMemory from "@driver/runtime/WorkspaceMemory"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, DateTime, Duration, Effect, Either, Layer, Option } from "effect"
+import { runCli } from "./support/cli.js"
+import { directoryWith } from "./support/files.js"
+
+const one = GoalId.make("7c9e6679-7425-40de-944b-e07fc1f90ae7")
+const other = GoalId.make("7c9e6680-0000-4000-8000-000000000001")
+const third = GoalId.make("a0000000-0000-4000-8000-000000000001")
+
+const bind = (goalId: GoalId) =>
+  Effect.flatMap(BindingStore, (store) =>
+    store.upsert({
+      goalId,
+      sessionId: SessionId.make(`session-${goalId.slice(0, 8)}`),
+      model: Option.some("claude-stub-1"),
+      workspace: `/workspace/${goalId}`,
+      originChannel: Option.none(),
+      dispatcher: Option.none()
+    })
+  )
+
+/** Two goals with workspaces, one of them with two checkpoints and a binding; a third that only has a dead binding. */
+const world = Effect.gen(function* () {
+  const context = yield* Layer.build(Layer.merge(WorkspaceMemory.layer(), BindingStore.layerMemory()))
+  yield* Effect.gen(function* () {
+    const workspace = yield* Workspace
+    const store = yield* BindingStore
+    for (const id of [one, other]) yield* workspace.ensure(new Goal({ id, description: "x" }))
+    yield* workspace.checkpoint(one, "before turn 1")
+    yield* workspace.checkpoint(one, "before turn 2")
+    yield* bind(one)
+    yield* bind(third)
+    yield* store.markInvalid(third, "session dead")
+  }).pipe(Effect.provide(context))
+  const root = yield* directoryWith({ ".git/HEAD": "" })
+  const driver = (...args: ReadonlyArray<string>) =>
+    runCli(args, { directory: root }, { goals: () => Layer.succeedContext(context) })
+  return { driver, workspace: Context.get(context, Workspace), store: Context.get(context, BindingStore) }
+}).pipe(Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer)))
+
+describe("driver list", () => {
+  it.scopedLive("shows the live bindings, and with --all the others", () =>
+    Effect.gen(function* () {
+      const { driver } = yield* world
+      const live = yield* driver("list")
+      assert.strictEqual(live.code, 0)
+      assert.match(
+        live.stdout,
+        /^GOAL {6}STATE {2}ACTIVE +MODEL +SESSION +WORKSPACE\n7c9e6679 {2}live {3}\d+.* ago +claude-stub-1 {2}session-7c9e6679 {2}\/workspace\/7c9e6679-[\w-]+\n$/
+      )
+      assert.match((yield* driver("list", "--all")).stdout, /\na0000000 {2}invalid: session dead/)
+    })
+  )
+
+  it.scopedLive("prints them as JSON, and an empty list as one", () =>
+    Effect.gen(function* () {
+      const { driver, store } = yield* world
+      const [binding] = JSON.parse((yield* driver("list", "--json")).stdout)
+      assert.strictEqual(binding.goal_id, one)
+      assert.strictEqual(binding.session_id, "session-7c9e6679")
+      yield* store.clear(one)
+      assert.strictEqual((yield* driver("list", "--json")).stdout, "[]\n")
+      assert.strictEqual((yield* driver("list")).stdout, "There are no live bindings (--all shows the others).\n")
+    })
+  )
+
+  it.scopedLive("wants a repository", () =>
+    Effect.gen(function* () {
+      const root = yield* directoryWith({}).pipe(Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer)))
+      const { code, stderr } = yield* runCli(["list"], { directory: root })
+      assert.strictEqual(code, 2)
+      assert.match(stderr, /^driver: .*: is not inside a git repository: go to one/)
+    })
+  )
+})
+
+describe("driver worktrees", () => {
+  it.scopedLive("shows the workspaces and the checkpoints one can go back to", () =>
+    Effect.gen(function* () {
+      const { driver } = yield* world
+      const { stdout } = yield* driver("worktrees")
+      assert.match(stdout, /^GOAL +WORK +BRANCH +PATH\n/)
+      assert.match(stdout, /\n7c9e6680 +delivered +driver\/7c9e6680-[\w-]+ +\/workspace\/7c9e6680/)
+      assert.match(
+        stdout,
+        /\ncheckpoints of 7c9e6679 \(driver rollback 7c9e6679 --to <number>\)\n {4}1 {2}0000000000 .* ago {2}before turn 1\n {4}2 /
+      )
+      const entries: ReadonlyArray<{ goal_id: string; checkpoints: ReadonlyArray<{ id: string }> }> = JSON.parse(
+        (yield* driver("worktrees", "--json")).stdout
+      )
+      assert.deepStrictEqual(entries.map((entry) => [entry.goal_id, entry.checkpoints.map(({ id }) => id)]).sort(), [
+        [one, ["1", "2"]],
+        [other, []]
+      ])
+    })
+  )
+})
+
+describe("driver rollback", () => {
+  it.scopedLive("goes back by a goal's short name and says how to undo it", () =>
+    Effect.gen(function* () {
+      const { driver, workspace } = yield* world
+      const { code, stdout } = yield* driver("rollback", "7C9E6679", "--to", "1")
+      assert.strictEqual(code, 0)
+      assert.strictEqual(
+        stdout,
+        `The workspace of ${one} is as it was at checkpoint 1.\nTo undo this: driver rollback ${one} --to 3\n`
+      )
+      const [entry] = (yield* workspace.list).filter(({ goalId }) => goalId === one)
+      assert.strictEqual(entry?.checkpoints.at(-1)?.label, "before rollback to 1")
+      assert.deepStrictEqual(JSON.parse((yield* driver("rollback", one, "--to", "2", "--json")).stdout), {
+        goal_id: one,
+        rolled_back_to: "2",
+        undo: "4"
+      })
+    })
+  )
+
+  const refused: ReadonlyArray<readonly [string, string, RegExp]> = [
+    ["7c9e", "1", /"7c9e" is the beginning of several goals' ids, give more of it: 7c9e6679-.*, 7c9e6680-/],
+    ["ffff", "1", /There is no goal whose id begins with "ffff"/],
+    ["7c9", "1", /There is no goal whose id begins with "7c9"/],
+    ["7c9e6679", "9", /There is no checkpoint "9" of this goal: it has 1, 2/],
+    ["7c9e6679", "HEAD", /There is no checkpoint "HEAD" of this goal/],
+    ["7c9e6680", "1", /There is no checkpoint "1" of this goal: it has none/]
+  ]
+  for (const [goal, to, expected] of refused) {
+    it.scopedLive(`refuses ${goal} --to ${to}`, () =>
+      Effect.gen(function* () {
+        const { driver } = yield* world
+        const { code, stderr } = yield* driver("rollback", goal, "--to", to)
+        assert.strictEqual(code, 2)
+        assert.match(stderr, expected)
+      })
+    )
+  }
+})
+
+describe("driver prune", () => {
+  it.scopedLive("leaves alone what may be running, unless it is named", () =>
+    Effect.gen(function* () {
+      const { driver, store, workspace } = yield* world
+      const { code, stdout } = yield* driver("prune")
+      assert.strictEqual(code, 0)
+      assert.match(
+        stdout,
+        /^Removed 1 goal: 7c9e6680\nKept 7c9e6679: it was active .* ago and may be running: name it to remove it\n$/
+      )
+      assert.deepStrictEqual(JSON.parse((yield* driver("prune", "7c9e6679", "--json")).stdout), {
+        removed: [one],
+        kept: []
+      })
+      assert.deepStrictEqual(yield* workspace.list, [])
+      assert.deepStrictEqual(
+        (yield* store.listAll).map(({ goalId }) => goalId),
+        [third]
+      )
+    })
+  )
+
+  it.scopedLive("removes the binding of a goal that has no workspace any more", () =>
+    Effect.gen(function* () {
+      const { driver, store } = yield* world
+      yield* driver("prune", "a0000000")
+      assert.deepStrictEqual(
+        (yield* store.listAll).map(({ goalId }) => goalId),
+        [one]
+      )
+    })
+  )
+
+  it.scopedLive("keeps the binding of what the workspace would not remove, and says why", () =>
+    Effect.gen(function* () {
+      const root = yield* directoryWith({ ".git/HEAD": "" }).pipe(
+        Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer))
+      )
+      const seen: Array<unknown> = []
+      const context = yield* Layer.build(Layer.merge(WorkspaceMemory.layer(), BindingStore.layerMemory()))
+      yield* Effect.flatMap(Context.get(context, Workspace).ensure(new Goal({ id: one, description: "x" })), () =>
+        Effect.provide(bind(one), context)
+      )
+      const refusing = Context.add(context, Workspace, {
+        ...Context.get(context, Workspace),
+        prune: (ids, options) => {
+          seen.push([ids, options])
+          return Effect.succeed({ removed: [], kept: [{ goalId: one, reason: "it holds work nobody has" }] })
+        }
+      })
+      const layer = { goals: () => Layer.succeedContext(refusing) }
+      const { stdout } = yield* runCli(["prune", "--force", "7c9e6679"], { directory: root }, layer)
+      assert.strictEqual(stdout, "Nothing was removed.\nKept 7c9e6679: it holds work nobody has\n")
+      assert.deepStrictEqual(seen, [[[one], { force: true }]])
+      assert.strictEqual((yield* Context.get(context, BindingStore).listAll).length, 1)
+    })
+  )
+})
+
+describe("selectIdle", () => {
+  const now = 10_000_000
+  const binding = (goalId: GoalId, age: number, live = true) => ({
+    goalId,
+    live,
+    lastActiveAt: DateTime.unsafeMake(now - age)
+  })
+  const hour = Duration.hours(1)
+
+  it.each([
+    ["no binding", [], true],
+    ["just now", [binding(one, 0)], false],
+    ["a millisecond less than the longest turn", [binding(one, 3_599_999)], false],
+    ["the longest turn", [binding(one, 3_600_000)], true],
+    ["just now, but dead", [binding(one, 0, false)], true],
+    ["another goal's", [binding(other, 0)], true]
+  ])("with activity of %s: idle is %s", (_, bindings, isIdle) => {
+    const { idle, kept } = selectIdle([{ goalId: one }], bindings, now, hour)
+    assert.deepStrictEqual(idle, isIdle ? [one] : [])
+    assert.strictEqual(kept.length, isIdle ? 0 : 1)
+  })
+})
+
+describe("findGoal", () => {
+  it("takes a whole id even when it is the beginning of nothing else, and white space around it", () => {
+    assert.deepStrictEqual(findGoal(` ${one} `, [one, other]), Either.right(one))
+    assert.deepStrictEqual(findGoal("7c9e668", [one, other, other]), Either.right(other))
+  })
+})
+
+describe("shortIds", () => {
+  it("gives enough of each id to tell it from the others", () => {
+    const twins = ["7c9e6679-7425-40de-944b-e07fc1f90ae7", "7c9e6679-7425-40de-944b-e07fc1f90ae8"]
+    assert.deepStrictEqual([...shortIds([one, third]).values()], ["7c9e6679", "a0000000"])
+    assert.deepStrictEqual([...shortIds(twins).values()], twins)
+  })
+})

@@ -1,0 +1,281 @@
+/**
+ * One connection to the gate's socket: frames in, answers out.
+ *
+ * The platform pushes bytes and cannot be told to wait, so everything that a peer
+ * can make us keep is counted here and bounded; a peer that exceeds a bound loses
+ * its question or its connection, nobody else's. When the connection ends, for
+ * whatever reason, its open questions are withdrawn.
+ */
+import * as Socket from "@effect/platform/Socket"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberMap from "effect/FiberMap"
+import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
+import * as Protocol from "../GateProtocol.js"
+import type { GoalGate } from "../GoalGate.js"
+import { sameSecret } from "../TokenSource.js"
+import { makeFrameReader, type Piece } from "./FrameReader.js"
+
+/** How much peers may make the gate keep. */
+export interface Limits {
+  /** Bytes of one line of a peer that has shown a valid token. Default 16 MiB: a Write carries a whole file. */
+  readonly frameBytes: number
+  /** The same before it has. Default 64 KiB. */
+  readonly strangerFrameBytes: number
+  /** How long a peer may stay without showing a token. Default 10 seconds. */
+  readonly strangerTime: Duration.DurationInput
+  /** Connections at once. Default 1024; a stranger makes room for a newcomer. */
+  readonly connections: number
+  /** Questions of one connection at once. Default 256. */
+  readonly questions: number
+  /** Bytes of all incomplete lines and open questions together. Default 256 MiB. */
+  readonly totalBytes: number
+  /** Lines of one connection that are no proper frames. Default 64; then it is closed. */
+  readonly badFrames: number
+  /** How long a peer may take to read one answer. Default 30 seconds; then it is closed. */
+  readonly writeTimeout: Duration.DurationInput
+}
+
+export const defaultLimits: Limits = {
+  frameBytes: 16 * 1024 * 1024,
+  strangerFrameBytes: 64 * 1024,
+  strangerTime: "10 seconds",
+  connections: 1_024,
+  questions: 256,
+  totalBytes: 256 * 1024 * 1024,
+  badFrames: 64,
+  writeTimeout: "30 seconds"
+}
+
+/** What all connections share. Owned by the socket's layer, and changed only between two steps of a fiber. */
+export interface Hub {
+  readonly limits: Limits
+  /** Token → gate of every goal that has not ended. */
+  readonly goals: Map<string, GoalGate>
+  /** Longest changed input that the agent's program accepts. */
+  readonly longestUpdate: number
+  /** What the gate program waits longer than a decision may take. */
+  readonly grace: Duration.Duration
+  /** Closes a connection that has shown no token yet; the oldest first. */
+  readonly strangers: Set<Deferred.Deferred<void>>
+  connections: number
+  bytes: number
+}
+
+export const makeHub = (options: Pick<Hub, "limits" | "longestUpdate" | "grace">): Hub => ({
+  ...options,
+  goals: new Map(),
+  strangers: new Set(),
+  connections: 0,
+  bytes: 0
+})
+
+/** Ids that are remembered, so that a frame played back is refused. */
+const rememberedIds = 4_096
+/** Answers that wait to be read by the peer. */
+const unreadAnswers = 1_024
+/** What an ending connection may take to deliver what was already handed over. */
+const flushTime = "1 second"
+
+/** Resolves when the connection has ended and its questions are withdrawn. Never fails. */
+export const serve = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (hub.connections < hub.limits.connections) return converse(hub, socket)
+    const [oldest] = hub.strangers
+    if (oldest === undefined) return turnAway(socket)
+    hub.strangers.delete(oldest)
+    return Effect.zipRight(Deferred.succeed(oldest, undefined), converse(hub, socket))
+  })
+
+/** A connection has to be opened to be closed. */
+const turnAway = (socket: Socket.Socket) =>
+  Effect.flatMap(Deferred.make<void>(), (opened) =>
+    socket
+      .runRaw(() => undefined, { onOpen: Effect.asVoid(Deferred.succeed(opened, undefined)) })
+      .pipe(Effect.ignore, Effect.raceFirst(Deferred.await(opened)))
+  )
+
+// The `let`s below belong to this connection and change in the synchronous part of `onChunk` only, which the platform
+// calls once per chunk and in their order: a line must know at once whether the one before it has shown a token.
+const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { limits } = hub
+    const closed = yield* Deferred.make<void>()
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        hub.connections++
+        hub.strangers.add(closed)
+      }),
+      () =>
+        Effect.sync(() => {
+          hub.connections--
+          hub.strangers.delete(closed)
+        })
+    )
+    const write = yield* socket.writer
+    const questions = yield* FiberMap.make<string>()
+    const answers = yield* Mailbox.make<string>({ capacity: unreadAnswers, strategy: "dropping" })
+    const quiet = yield* Effect.makeLatch(true)
+    const close = Effect.asVoid(Deferred.succeed(closed, undefined))
+
+    /** The token that this peer has shown last, while its goal has not ended. */
+    let shown: string | undefined
+    let badFrames = 0
+    let inFlight = 0
+    /** Ids of questions, oldest first. */
+    const seen = new Set<string>()
+    const remember = (key: string) => {
+      seen.add(key)
+      const [oldest] = seen
+      if (seen.size > rememberedIds && oldest !== undefined) seen.delete(oldest)
+    }
+
+    const isStranger = () => shown === undefined || !hub.goals.has(shown)
+    const reader = makeFrameReader(() => (isStranger() ? limits.strangerFrameBytes : limits.frameBytes))
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        hub.bytes -= reader.held()
+      })
+    )
+
+    const send = (frame: Protocol.ServerFrame) =>
+      Effect.flatMap(answers.offer(Protocol.encode(frame)), (accepted) => (accepted ? Effect.void : close))
+
+    // What was sent before is still delivered.
+    const hangUp = Effect.asVoid(answers.end)
+
+    const refuse = (id: Protocol.FrameId | null, message: string) => {
+      badFrames++
+      const told = send({ kind: "error", id, message })
+      return badFrames > limits.badFrames ? Effect.zipRight(told, hangUp) : told
+    }
+
+    const gateOf = (token: string): GoalGate | undefined => {
+      if (shown !== undefined && sameSecret(token, shown)) return hub.goals.get(shown)
+      let found: GoalGate | undefined
+      for (const [secret, gate] of hub.goals) {
+        if (!sameSecret(token, secret)) continue
+        found = gate
+        shown = secret
+      }
+      if (found !== undefined) hub.strangers.delete(closed)
+      return found
+    }
+
+    const ask = (frame: Protocol.Decide, gate: GoalGate, bytes: number) => {
+      const { id, request } = frame
+      const key = JSON.stringify(id)
+      if (FiberMap.unsafeHas(questions, key)) return refuse(id, "A question with this id is still open")
+      if (seen.has(key)) return refuse(id, "This id was used before on this connection: every question needs its own")
+      remember(key)
+      if (inFlight >= limits.questions) {
+        return refuse(id, `More than ${limits.questions} questions are open on this connection: wait for answers`)
+      }
+      if (hub.bytes + bytes > limits.totalBytes) {
+        return refuse(id, "The gate holds too many open questions at the moment: ask again later")
+      }
+      inFlight++
+      hub.bytes += bytes
+      return gate
+        .decide(
+          { tool: request.tool, input: request.input, toolUseId: request.tool_use_id, agentId: request.agent_id },
+          {
+            longestUpdate: hub.longestUpdate,
+            onWait: (duration) =>
+              send({ kind: "waiting", id, timeout_ms: Duration.toMillis(Duration.sum(duration, hub.grace)) })
+          }
+        )
+        .pipe(
+          Effect.flatMap((outcome) => send({ kind: "decision", id, response: Protocol.responseOf(outcome) })),
+          Effect.ensuring(
+            Effect.sync(() => {
+              inFlight--
+              hub.bytes -= bytes
+            })
+          ),
+          FiberMap.run(questions, key),
+          Effect.asVoid
+        )
+    }
+
+    const onPiece = (piece: Piece): Effect.Effect<void> => {
+      if (piece._tag === "TooLong") {
+        const stranger = isStranger()
+        const limit = stranger ? limits.strangerFrameBytes : limits.frameBytes
+        const told = refuse(
+          null,
+          `A line is longer than ${limit} bytes${stranger ? "; say hello with a token first" : ""}`
+        )
+        return stranger ? Effect.zipRight(told, hangUp) : told
+      }
+      const decoded = Protocol.decode(piece.bytes)
+      if (Either.isLeft(decoded)) return refuse(Option.getOrNull(decoded.left.id), decoded.left.message)
+      const frame = decoded.right
+      const gate = gateOf(frame.token)
+      if (gate === undefined) return refuse(frame.id, "The token is not valid: its goal has ended, or there was none")
+      switch (frame.kind) {
+        case "hello":
+          return send({ kind: "welcome", id: frame.id })
+        case "decide":
+          return ask(frame, gate, piece.bytes.length)
+        case "cancel":
+          return Effect.zipRight(
+            FiberMap.remove(questions, JSON.stringify(frame.id)),
+            send({ kind: "error", id: frame.id, message: "The question was withdrawn" })
+          )
+      }
+    }
+
+    // The platform ends a connection by waiting until everything is flushed. A peer that does not read would keep it,
+    // and with it the whole server, from ever closing: so it is destroyed a moment after its end. This runs in a fiber
+    // that the platform interrupts before it lets go of the connection.
+    const destroyAtEnd = <A>(it: Effect.Effect<A>) =>
+      Effect.onInterrupt(it, () =>
+        quiet.await.pipe(
+          Effect.interruptible,
+          Effect.timeoutOption(flushTime),
+          Effect.zipRight(Effect.ignore(write(new Socket.CloseEvent())))
+        )
+      )
+    let guarded = false
+
+    const onChunk = (data: string | Uint8Array): Effect.Effect<void> | undefined => {
+      const chunk = typeof data === "string" ? new TextEncoder().encode(data) : data
+      const effects: Array<Effect.Effect<void>> = []
+      const before = reader.held()
+      reader.push(chunk, (piece) => effects.push(onPiece(piece)))
+      hub.bytes += reader.held() - before
+      if (hub.bytes > limits.totalBytes) {
+        effects.push(refuse(null, "The gate holds too much at the moment: ask again later"), hangUp)
+      }
+      if (guarded) return effects.length === 0 ? undefined : Effect.all(effects, { discard: true })
+      guarded = true
+      return destroyAtEnd(Effect.zipRight(Effect.all(effects, { discard: true }), Effect.never))
+    }
+
+    yield* answers.take.pipe(
+      Effect.flatMap((answer) =>
+        quiet.close.pipe(
+          Effect.zipRight(write(answer)),
+          Effect.timeout(limits.writeTimeout),
+          Effect.zipRight(quiet.open)
+        )
+      ),
+      Effect.forever,
+      // Ended, too slow, or gone.
+      Effect.ignore,
+      Effect.zipRight(close),
+      Effect.forkScoped
+    )
+
+    yield* Effect.sleep(limits.strangerTime).pipe(
+      Effect.zipRight(Effect.suspend(() => (isStranger() ? close : Effect.void))),
+      Effect.forkScoped
+    )
+
+    yield* socket.runRaw(onChunk).pipe(Effect.ignore, Effect.raceFirst(Deferred.await(closed)))
+  }).pipe(Effect.scoped)
