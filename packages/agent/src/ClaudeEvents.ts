@@ -666,7 +666,14 @@ const restarted = (turn: Turn): Turn =>
 const onInit = (turn: Turn, event: Event<"Init">): readonly [Turn, ReadonlyArray<AgentEvent>] => {
   const sessionId = Option.some(event.sessionId)
   const model = Option.fromNullable(event.model)
-  const next = { ...turn, inits: turn.inits + 1, sessionId, model: Option.orElse(model, () => turn.model) }
+  const next = {
+    ...turn,
+    inits: turn.inits + 1,
+    sessionId,
+    model: Option.orElse(model, () => turn.model),
+    // What was idle is at work again.
+    sessionState: Option.filter(turn.sessionState, (state) => state !== "idle")
+  }
   if (Option.contains(turn.sessionId, event.sessionId)) return [next, []]
   const version = Option.fromNullable(event.version)
   return [next, [AgentEvent.SessionStarted({ sessionId: event.sessionId, model, version })]]
@@ -859,8 +866,9 @@ export const waitsForProvider = (turn: Turn): boolean => HashSet.size(turn.openT
  */
 export const isDrained = (turn: Turn): boolean =>
   Option.exists(turn.lastResult, ({ queued }) => queued === 0) &&
-  turn.results >= Math.max(turn.inits, turn.awaitedInits) &&
-  turn.backgroundTasks === 0
+  turn.results >= turn.awaitedInits &&
+  turn.backgroundTasks === 0 &&
+  !isWorking(turn)
 
 /**
  * The program is still at work, or may not have seen a message yet. Where it says such things, a turn is not over
@@ -869,8 +877,9 @@ export const isDrained = (turn: Turn): boolean =>
 export const isBusy = (turn: Turn): boolean =>
   Option.exists(turn.sessionState, (state) => state !== "idle") || HashSet.size(turn.steers) > 0
 
-/** Some work is under way that will give a result. */
-export const isWorking = (turn: Turn): boolean => turn.results < Math.max(turn.inits, 1)
+/** Some work is under way that will give a result, unless the program has said after a result that it is idle. */
+export const isWorking = (turn: Turn): boolean =>
+  turn.results === 0 || (turn.results < turn.inits && !Option.contains(turn.sessionState, "idle"))
 
 /**
  * The process can run another turn after this one. Not when it works on in the background or has messages left to

@@ -45,7 +45,7 @@ export interface Ended {
 export interface ClaudeProcess {
   /** What was printed since the turn began. Fails with `Ended` once all of it is taken. */
   readonly inbox: Mailbox.Mailbox<Incoming, Ended>
-  /** Whether the output has ended. */
+  /** Whether the output has ended, or the process is being closed. */
   readonly isOver: Effect.Effect<boolean>
   /** Lines from now on are for a turn; what an earlier turn left is dropped. */
   readonly listen: Effect.Effect<void>
@@ -80,21 +80,24 @@ export const start = (options: {
   Effect.gen(function* () {
     const owner = yield* Effect.scope
     const scope = yield* Scope.fork(owner, ExecutionStrategy.sequential)
-    const close = Scope.close(scope, Exit.void)
-    return yield* run(options, { close, owner, scope }).pipe(
+    // Once, and whoever else closes it waits for that: the next process must not meet this one.
+    const closed = yield* Effect.cached(Effect.uninterruptible(Scope.close(scope, Exit.void)))
+    const closing = yield* Ref.make(false)
+    const close = Effect.zipRight(Ref.set(closing, true), closed)
+    return yield* run(options, { close, closing, owner, scope }).pipe(
       Scope.extend(scope),
       Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
     )
   })
 
-const run = (
-  options: Parameters<typeof start>[0],
-  {
-    close,
-    owner,
-    scope
-  }: { readonly close: Effect.Effect<void>; readonly owner: Scope.Scope; readonly scope: Scope.Scope }
-) =>
+interface Life {
+  readonly scope: Scope.Scope
+  readonly owner: Scope.Scope
+  readonly close: Effect.Effect<void>
+  readonly closing: Ref.Ref<boolean>
+}
+
+const run = (options: Parameters<typeof start>[0], { close, closing, owner, scope }: Life) =>
   Effect.gen(function* () {
     const { argv, cwd, env, gate, killAfter, maxLineBytes } = options
     const subprocess = yield* Subprocess.start({ argv, cwd, env, stdin: "pipe", killAfter })
@@ -148,7 +151,9 @@ const run = (
         }
         if (isListening) return yield* inbox.offerAll(forTurn)
         // Nobody asked it to work: it would cost, and act, unseen. Its reader must not wait for its own end.
-        if (forTurn.some((event) => event._tag === "Assistant")) yield* Effect.forkIn(close, owner)
+        if (!forTurn.some((event) => event._tag === "Assistant")) return
+        yield* Ref.set(closing, true)
+        yield* Effect.forkIn(close, owner)
       })
 
     const read = subprocess.stdout.pipe(
@@ -169,7 +174,11 @@ const run = (
 
     const claude: ClaudeProcess = {
       inbox,
-      isOver: Effect.map(reader.status, (status) => status._tag === "Done"),
+      isOver: Effect.zipWith(
+        Ref.get(closing),
+        reader.status,
+        (isClosing, status) => isClosing || status._tag === "Done"
+      ),
       listen: Effect.zipRight(Effect.ignore(inbox.clear), Ref.set(listening, true)),
       rest: Effect.zipRight(Ref.set(listening, false), FiberMap.clear(questions)),
       write,

@@ -216,6 +216,21 @@ describe("ClaudeCode, warm", () => {
     })
   )
 
+  it.scopedLive("gives the prompt to another process when the last one dies of it before its first word", () =>
+    Effect.gen(function* () {
+      const world = yield* makeWorld()
+      const session = yield* openReplay(world, "stream-resume-a", { env: { REPLAY_DIES: "1" } })
+      yield* ask(session, "do it", 1)
+      assert.strictEqual(endOf(yield* ask(session, "go on", 2)), "completed: one")
+      assert.strictEqual(world.starts().length, 2)
+      // But a first process that does so is not worth a second.
+      const other = yield* makeWorld()
+      const dead = yield* openReplay(other, "stdin-empty", { env: { REPLAY_EXIT: "1" } })
+      assert.strictEqual((yield* Effect.flip(ask(dead, "do it")))._tag, "AgentExited")
+      assert.strictEqual(other.starts().length, 1)
+    })
+  )
+
   it.scopedLive("closes a process that works although nobody asked it to", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld()
@@ -238,12 +253,13 @@ describe("ClaudeCode, warm", () => {
       const world = yield* makeWorld(turns([{ say: "working" }, { hang: "forever" }]))
       const scope = yield* Scope.make()
       const session = yield* Scope.extend(openSession(world), scope)
-      const { until } = yield* reading(session, "do it")
+      const { fiber, until } = yield* reading(session, "do it")
       yield* until(hasSaid("working"))
       const pids = world.log().flatMap(({ pid }) => (typeof pid === "number" ? [pid] : []))
       assert.strictEqual(pids.filter(isAlive).length, 1)
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(pids.filter(isAlive), [])
+      assert.deepInclude(yield* Effect.flip(Fiber.join(fiber)), { _tag: "AgentExited" })
     })
   )
 

@@ -318,6 +318,18 @@ describe("ClaudeEvents", () => {
       assert.isFalse(ClaudeEvents.isBusy(fold(all.length)))
     })
 
+    it("believes a program that says idle after its result, whatever it has begun", () => {
+      const init = captures.events("happy-tool-use")[0] ?? { _tag: "Heartbeat" }
+      const result = captures.events("happy-tool-use").at(-1) ?? { _tag: "Heartbeat" }
+      const idle = { _tag: "SessionState", state: "idle" } as const
+      const fold = (...all: ReadonlyArray<ClaudeEvents.ClaudeEvent>) =>
+        all.reduce((turn, event) => ClaudeEvents.step(turn, event)[0], begin())
+      assert.isFalse(ClaudeEvents.isDrained(fold(init, init, result)))
+      assert.isTrue(ClaudeEvents.isDrained(fold(init, init, result, idle)))
+      assert.isFalse(ClaudeEvents.isDrained(fold(init, result, idle, init)))
+      assert.isFalse(ClaudeEvents.isDrained(fold(init, idle)))
+    })
+
     it("is not over while a message waits to be taken, or has started the agent again", () => {
       const uuid = "11111111-2222-4333-8444-555555555555"
       const done = captures

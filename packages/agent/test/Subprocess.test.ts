@@ -568,19 +568,26 @@ describe.each(kinds)("Subprocess in a %s", (kind, layer) => {
 
     live("says that too many files are open", () =>
       Effect.gen(function* () {
-        const limit = (files: string) =>
-          Effect.sync(() => {
-            const args = ["--pid", `${process.pid}`, `--nofile=${files}`]
-            ChildProcess.execFileSync("prlimit", args, { stdio: "inherit" })
-          })
         const before = /Max open files +(\w+)/.exec(Fs.readFileSync("/proc/self/limits", "utf8"))?.[1] ?? "1024"
         const lowest = Fs.openSync("/dev/null", "r")
         Fs.closeSync(lowest)
+        // Started beforehand: under the limit nothing can be started that would lift it.
+        const prlimit = (files: number | string) => `prlimit --pid ${process.pid} --nofile=${files}:; echo $?`
+        const limiter = ChildProcess.spawn("/bin/sh", ["-c", `${prlimit(lowest + 6)}; read x; ${prlimit(before)}`], {
+          stdio: ["pipe", "pipe", "inherit"]
+        })
+        const done = Effect.async<void>((resume) => {
+          limiter.stdout.once("data", () => resume(Effect.void))
+        })
         const errors = yield* Effect.acquireUseRelease(
-          limit(`${lowest + 3}:`), // enough to lift it again
+          done,
           // One that is ready may be used up first.
           () => Effect.all([Effect.either(Subprocess.run({ argv: ["true"], env })), failure({ argv: ["true"] })]),
-          () => limit(`${before}:`)
+          () =>
+            Effect.zipRight(
+              Effect.sync(() => limiter.stdin.end("\n")),
+              done
+            )
         )
         assert.strictEqual(errors[1].reason, "too_many_files")
       })

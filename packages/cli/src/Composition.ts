@@ -26,6 +26,7 @@ import * as WorkspaceDirectory from "@driver/runtime/WorkspaceDirectory"
 import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
 import * as Database from "@driver/store/Database"
 import * as Stores from "@driver/store/Stores"
+import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
@@ -47,11 +48,20 @@ type Platform = FileSystem.FileSystem | Path.Path
 
 const ExecutorLayer = NodeCommandExecutor.layer
 
+/** What a caller may have its own of. */
+export interface Parts {
+  readonly agent: Layer.Layer<Agent, MissingAsset, Platform | Containment>
+  readonly executor: Layer.Layer<CommandExecutor.CommandExecutor, never, FileSystem.FileSystem>
+}
+
 const ContainmentLayer = Containment.layer
 
-const GitLayer = Git.Git.layer().pipe(Layer.provide(ExecutorLayer))
+const gitLayer = (executor: Parts["executor"]) => Git.Git.layer().pipe(Layer.provide(executor))
 
-const workspaceLayer = (settings: Settings): Layer.Layer<Workspace, never, Platform> =>
+const workspaceLayer = (
+  settings: Settings,
+  executor: Parts["executor"] = ExecutorLayer
+): Layer.Layer<Workspace, never, Platform> =>
   Option.match(settings.repository, {
     onNone: () => WorkspaceDirectory.layer({ root: settings.worktreeRoot, stateDirectory: settings.stateDirectory }),
     onSome: (repository) =>
@@ -61,7 +71,7 @@ const workspaceLayer = (settings: Settings): Layer.Layer<Workspace, never, Platf
         stateDirectory: settings.stateDirectory,
         base: settings.config.base
       })
-  }).pipe(Layer.provide(GitLayer))
+  }).pipe(Layer.provide(gitLayer(executor)))
 
 /** The database's directory is ours to make when it lies in the state directory. */
 const databaseLayer = ({ stateDirectory, store }: Settings) =>
@@ -108,7 +118,7 @@ const gateLayer = (settings: Settings) =>
     })
   ).pipe(Layer.provide([deciderLayer(settings), SocketsLayer]))
 
-const agentLayer = (settings: Settings): Layer.Layer<Agent, MissingAsset, Platform | Containment> =>
+export const agentLayer = (settings: Settings): Layer.Layer<Agent, MissingAsset, Platform | Containment> =>
   Layer.unwrapEffect(
     Effect.gen(function* () {
       const { agent } = settings.config
@@ -161,17 +171,17 @@ const loopLayer = ({ config, deliver }: Settings) =>
   })
 
 /** Everything that a goal needs while it runs, but for where its events go. */
-export const driverLayer = (settings: Settings) =>
+export const driverLayer = (settings: Settings, parts: Partial<Parts> = {}) =>
   Driver.layer.pipe(
     Layer.provide(loopLayer(settings)),
     Layer.provide([
-      agentLayer(settings),
+      parts.agent ?? agentLayer(settings),
       gateLayer(settings),
       acceptanceLayer(settings),
       policiesLayer(settings),
       storesLayer(settings)
     ]),
-    Layer.provide(workspaceLayer(settings)),
+    Layer.provide(workspaceLayer(settings, parts.executor)),
     Layer.provide(ContainmentLayer)
   )
 

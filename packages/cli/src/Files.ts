@@ -9,6 +9,7 @@
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { LineCounter, ParsedNode, YAMLError, Document as YamlDocument } from "yaml"
 import { fileError, formatPath, InputError, type InputIssue, type Position } from "./InputError.js"
@@ -40,13 +41,23 @@ const maxDepth = 64
  */
 export const readDocument = (
   file: string,
-  environment: Readonly<Record<string, string>>
+  environment: Readonly<Record<string, string>>,
+  options: {
+    /** What a file stands for that is empty or has only comments. Absent: that is an error. */
+    readonly whenEmpty?: unknown
+  } = {}
 ): Effect.Effect<SourceDocument, InputError, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
     const path = yield* Path.Path
     const absolute = path.resolve(file)
     const text = yield* readText(absolute)
-    const parsed = yield* parse(absolute, text)
+    const parsed = yield* parse(absolute, text).pipe(
+      Effect.catchIf(
+        (error) => error instanceof NothingInIt && options.whenEmpty !== undefined,
+        () => Effect.succeed(nothingParsed(options.whenEmpty))
+      ),
+      Effect.catchTag("NothingInIt", ({ problem }) => fileError(absolute, problem))
+    )
     const depth = depthOf(parsed.value, 0)
     if (depth > maxDepth) {
       return yield* fileError(absolute, `is nested more than ${maxDepth} levels deep`)
@@ -126,9 +137,18 @@ interface Parsed {
   readonly isPlain: (path: ReadonlyArray<PropertyKey>) => boolean
 }
 
-const parse = (file: string, text: string): Effect.Effect<Parsed, InputError> =>
+/** The file holds no value at all. */
+class NothingInIt extends Data.TaggedError("NothingInIt")<{ readonly problem: string }> {}
+
+const nothingParsed = (value: unknown): Parsed => ({
+  value,
+  positionOf: () => undefined,
+  isPlain: () => false
+})
+
+const parse = (file: string, text: string): Effect.Effect<Parsed, InputError | NothingInIt> =>
   Effect.gen(function* () {
-    if (text.trim() === "") return yield* fileError(file, "is empty")
+    if (text.trim() === "") return yield* new NothingInIt({ problem: "is empty" })
     if (mayNestTooDeep(text)) return yield* fileError(file, "is nested too deeply")
     // `driver --help` does not read files and should not pay for a parser.
     const yaml = yield* Effect.promise(() => import("./yamlParser.js"))
@@ -167,7 +187,7 @@ const parse = (file: string, text: string): Effect.Effect<Parsed, InputError> =>
       )
     }
     if (document === undefined || document.contents === null) {
-      return yield* fileError(file, "has nothing in it but comments")
+      return yield* new NothingInIt({ problem: "has nothing in it but comments" })
     }
     const value = yield* Effect.try({
       try: (): unknown => (asJson ? json.value : document.toJS({ maxAliasCount: maxAliases })),

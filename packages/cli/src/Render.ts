@@ -6,7 +6,7 @@
  * text of the agent and of programs passes `printable` here.
  */
 import type { StoredEvent } from "@driver/domain/DriverEvent"
-import { describeCriterion, type Goal } from "@driver/domain/Goal"
+import { describeCriterion, type Goal, type GoalId } from "@driver/domain/Goal"
 import type { AttemptResult, GoalOutcome } from "@driver/domain/Outcome"
 import { knownCost, totalTokens, Usage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
@@ -14,7 +14,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { printable, printableLines } from "./Text.js"
+import { fit, printable, printableLines } from "./Text.js"
 
 /** Where the lines of a goal go. */
 export interface Renderer {
@@ -135,18 +135,18 @@ export const step = (state: RenderState, stored: StoredEvent): Step => {
       }
     }
     case "AgentActivity":
-      return activity(state, event.activity, printable(event.text))
+      return activity(state, event.activity, withoutWorkspace(event.goalId, printable(event.text)))
     case "PermissionRequested":
       return { state: { ...state, doing: `asks for ${printable(event.tool)}` }, lines: [] }
     case "DecisionMade": {
       const { choice, input, rationale, tool } = event.decision
       if (choice._tag === "Allow") return { state, lines: [] }
-      const called = printable(`${tool} ${argumentOf(input)}`)
+      const called = withoutWorkspace(event.goalId, printable(`${tool} ${argumentOf(input)}`))
       return {
         state,
         lines:
           choice._tag === "Deny"
-            ? [line(1, "warn", `denied: ${called}`), line(2, "faint", printable(choice.message))]
+            ? [line(1, "warn", `denied: ${called}`), line(2, "faint", fit(printable(choice.message), maxMessage))]
             : [line(1, "faint", `observed: ${called}: ${printable(choice.note === "" ? rationale : choice.note)}`)]
       }
     }
@@ -156,7 +156,7 @@ export const step = (state: RenderState, stored: StoredEvent): Step => {
           ...state,
           usage: event.result.usage,
           metered: 0,
-          phase: "judging",
+          phase: awaitsVerdict(event.result, state) ? "judging" : "working",
           doing: "",
           failures: failuresAfter(event.result, state)
         },
@@ -218,6 +218,13 @@ export const step = (state: RenderState, stored: StoredEvent): Step => {
       return { state, lines: [] }
   }
 }
+
+/** What a denied agent is told can be long; people get the beginning. */
+const maxMessage = 240
+
+/** Paths of the workspace read better relative to it. It is named after the goal. */
+const withoutWorkspace = (goalId: GoalId, text: string): string =>
+  text.replace(new RegExp(`[^\\s"'=:]*/${goalId}/`, "g"), "")
 
 /** A criterion has been evaluated, while others may still run. */
 const criterionStep = (state: RenderState, result: CriterionResult): Step => {
@@ -321,6 +328,10 @@ const activity = (state: RenderState, kind: string, text: string): Step => {
   }
 }
 
+/** The verdict may come before the end of the attempt is told, or after. */
+const awaitsVerdict = ({ outcome }: AttemptResult, state: RenderState): boolean =>
+  (outcome._tag === "Done" || outcome._tag === "NeedsRetry") && state.criteria.includes("waiting")
+
 const failuresAfter = (result: AttemptResult, state: RenderState): ReadonlyArray<CriterionResult> => {
   switch (result.outcome._tag) {
     case "NeedsRetry":
@@ -339,7 +350,7 @@ const attemptLines = (result: AttemptResult, state: RenderState): ReadonlyArray<
   switch (outcome._tag) {
     case "Done":
     case "NeedsRetry":
-      return [{ ...line(1, "faint", `the agent says that it has finished${figures}`), passing: true }]
+      return spent > 0 ? [{ ...line(1, "faint", `the turn took ${grouped(spent)} tokens`), passing: true }] : []
     case "Continue":
       return [line(1, "warn", `the turn ended without a result: ${printable(outcome.reason)}${figures}`)]
     case "Escalate":

@@ -85,7 +85,7 @@ export const loadSettings = (
       onNone: () => Effect.succeed({ config: defaults, document: undefined }),
       onSome: (name) =>
         Effect.gen(function* () {
-          const document = yield* readDocument(name, host.environment)
+          const document = yield* readDocument(name, host.environment, { whenEmpty: {} })
           const decoded = decodeConfig(document.value)
           if (Either.isLeft(decoded)) {
             return yield* new InputError({
@@ -154,21 +154,24 @@ export const loadSettings = (
 
 const decodeConfig = decodeStrict(Config)
 
-/** What a goal file is read with when the configuration itself is wrong: the defaults, and no repository. */
-export const defaultSettings: Effect.Effect<Settings, never, Path.Path | Host> = Effect.gen(function* () {
-  const host = yield* Host
-  const path = yield* Path.Path
-  return settingsOf(path, host, {
-    file: Option.none(),
-    config: defaults,
-    budget: {},
-    repository: Option.none(),
-    directory: host.directory,
-    kind: defaults.agent.kind,
-    deliver: { mode: "branch" },
-    further: Option.none()
-  })
-})
+/** What is gone on with when the configuration itself is wrong: the defaults, in the repository around. */
+export const defaultSettings: Effect.Effect<Settings, never, FileSystem.FileSystem | Path.Path | Host> = Effect.gen(
+  function* () {
+    const host = yield* Host
+    const path = yield* Path.Path
+    const repository = yield* findRepository(yield* realPath(host.directory))
+    return settingsOf(path, host, {
+      file: Option.none(),
+      config: defaults,
+      budget: {},
+      repository,
+      directory: host.directory,
+      kind: defaults.agent.kind,
+      deliver: { mode: "branch" },
+      further: Option.none()
+    })
+  }
+)
 
 interface Found {
   readonly file: Option.Option<string>

@@ -1,7 +1,9 @@
+import { defaults } from "@driver/cli/Config"
 import { loadGoal } from "@driver/cli/Goals"
 import type { Host } from "@driver/cli/Host"
 import type { InputError } from "@driver/cli/InputError"
 import { type LoadOptions, loadSettings, requireRepository } from "@driver/cli/Settings"
+import { configText } from "@driver/cli/Templates"
 import type { FileSystem, Path } from "@effect/platform"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -93,6 +95,21 @@ describe("loadSettings", () => {
         }),
       { below: "sub" }
     )
+  )
+
+  it.live("takes a file of comments, as init writes it, and an empty one for no file", () =>
+    Effect.gen(function* () {
+      for (const text of [configText(), ""]) {
+        yield* inDirectory({ ...git, "driver.yaml": text }, (root) =>
+          Effect.gen(function* () {
+            const settings = yield* load()
+            assert.deepStrictEqual(settings.config, defaults)
+            assert.deepStrictEqual(settings.file, Option.some(`${root}/driver.yaml`))
+            assert.deepStrictEqual(settings.repository, Option.some(root))
+          })
+        )
+      }
+    })
   )
 
   it.live("refuses to guess between two files", () =>

@@ -25,8 +25,8 @@ import * as Stream from "effect/Stream"
 
 /** git could not be run, or said no. */
 export class GitError extends Schema.TaggedError<GitError>()("GitError", {
-  /** `exit`: it ran and failed. `killed`: a signal ended it. `spawn`: it could not be started. */
-  reason: Schema.Literal("spawn", "timeout", "killed", "exit"),
+  /** `exit`: it ran and failed. `killed`: a signal ended it. `spawn`: no such program. `directory`: none to run it in. */
+  reason: Schema.Literal("spawn", "directory", "timeout", "killed", "exit"),
   /** What was asked for, without the fixed options: `update-ref --stdin`. */
   command: Schema.String,
   directory: Schema.String,
@@ -42,6 +42,7 @@ export class GitError extends Schema.TaggedError<GitError>()("GitError", {
 
 const describe: Record<GitError["reason"], (error: GitError) => string> = {
   spawn: (error) => `git could not be started in ${error.directory}`,
+  directory: (error) => `git could not be started, since there is no directory ${error.directory}`,
   timeout: (error) => `\`git ${error.command}\` in ${error.directory} did not end in time and was killed`,
   killed: (error) => `\`git ${error.command}\` in ${error.directory} was killed`,
   exit: (error) => `\`git ${error.command}\` in ${error.directory} failed with ${error.exitCode}`
@@ -236,7 +237,9 @@ const runWith = (
     Command.stdin(call.stdin === undefined ? Stream.empty : Stream.make(call.stdin))
   )
   return Effect.gen(function* () {
-    const process = yield* executor.start(command).pipe(Effect.mapError((error) => failure("spawn", error.message)))
+    const process = yield* executor
+      .start(command)
+      .pipe(Effect.mapError((error) => failure(error.module === "FileSystem" ? "directory" : "spawn", error.message)))
     // Finalizers run last-in first-out: this one has ended the group before the platform's own waits for it.
     yield* Effect.addFinalizer(() => terminate(process))
     const [exitCode, stdout, stderr] = yield* Effect.all(

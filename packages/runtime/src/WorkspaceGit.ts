@@ -475,6 +475,11 @@ const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
       )
     }
 
+  const removeWhenEmpty = (directory: string) =>
+    fs
+      .readDirectory(directory)
+      .pipe(Effect.flatMap((names) => (names.length === 0 ? fs.remove(directory, { recursive: true }) : Effect.void)))
+
   const ensure = Effect.fn("WorkspaceGit.ensure")(function* (goal: Goal): Effect.fn.Return<WorkspaceInfo, Failure> {
     const goalId = goal.id
     const source = path.resolve(options.repository, metadataText(goal, "worktree.source_repo") ?? ".")
@@ -497,14 +502,18 @@ const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
     // There from before the worktree is made until its files are complete; the agent has not worked in between.
     const unfinished = path.join(state, "unfinished")
     const resumed = yield* fs.exists(unfinished)
-    if (!(yield* isDirectory(worktree))) {
+    const fresh = !(yield* isDirectory(worktree))
+    if (fresh) {
       yield* fs.writeFileString(unfinished, "")
       yield* fs.makeDirectory(worktree)
     }
     const registered = yield* Effect.gen(function* () {
       const branch = yield* ensureBranch(repository, goalId)
       return { ...branch, ...(yield* registerWorktree(repository, goalId, worktree)) }
-    }).pipe(withRepositoryLock(repository.common))
+    }).pipe(
+      withRepositoryLock(repository.common),
+      Effect.tapError(() => (fresh ? Effect.ignore(removeWhenEmpty(worktree)) : Effect.void))
+    )
     const record = new WorktreeRecord({
       goalId,
       path: worktree,
@@ -991,6 +1000,14 @@ const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
     force: boolean
   ): Effect.fn.Return<string | undefined, Failure> {
     const { record, store } = yield* open("prune", goalId)
+    if (!(yield* isDirectory(record.common))) {
+      if (!force) {
+        return `its repository ${repositoryOf(record.common)} is gone, so nobody can tell whether ${record.path} was delivered; force`
+      }
+      yield* directories.remove(record.path)
+      yield* fs.remove(stateOf(goalId), { force: true, recursive: true })
+      return undefined
+    }
     if (!force && (yield* hasUndeliveredWork(record))) {
       return `${shortBranch(goalId)} holds work that is on no other branch; deliver it, or force`
     }
@@ -1049,10 +1066,12 @@ const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
       return Option.none()
     }
     const { record, store } = opened.value
+    // With its repository gone, nobody can tell.
+    const known = yield* isDirectory(record.common)
     const entry: WorkspaceEntry = {
       ...infoOf(record, true),
-      checkpoints: (yield* snapshots.list(store)).map(toCheckpoint),
-      undelivered: yield* hasUndeliveredWork(record)
+      checkpoints: known ? (yield* snapshots.list(store)).map(toCheckpoint) : [],
+      undelivered: !known || (yield* hasUndeliveredWork(record))
     }
     return Option.some(entry)
   })

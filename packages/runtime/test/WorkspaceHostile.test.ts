@@ -263,6 +263,10 @@ describe("WorkspaceGit in a hostile repository", () => {
         for (const name of ran(trap)) {
           fs.rmSync(path.join(trap.markers, name))
         }
+        const branches = ["other", `driver/${goal.id}`]
+        assert.throws(() => git(place.repository, ...quiet, "merge-tree", "--write-tree", ...branches))
+        assert.deepStrictEqual(ran(trap), ["merge-driver"])
+        fs.rmSync(path.join(trap.markers, "merge-driver"))
         yield* workspace.deliver(goal, { mode: "merge", target: "other", message: "merge" })
         assert.deepStrictEqual(ran(trap), [])
         assert.strictEqual(git(place.repository, "show", "--no-textconv", "other:a.txt"), "one\n2\n3\n4\nfive")

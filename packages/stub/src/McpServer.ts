@@ -7,6 +7,7 @@
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import type { Readable, Writable } from "node:stream"
+import { type Json, mapping } from "./Json.js"
 
 export interface McpServerConfig {
   readonly name: string
@@ -58,11 +59,6 @@ export const timeoutsFrom = (env: NodeJS.ProcessEnv): McpTimeouts => ({
       ? 100_000_000
       : positive(env["CLAUDE_CODE_MCP_TOOL_IDLE_TIMEOUT"], 1_800_000)
 })
-
-type Json = Readonly<Record<string, unknown>>
-
-const mapping = (value: unknown): Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {}
 
 const items = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 

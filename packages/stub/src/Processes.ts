@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, unlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import type { Leftover } from "./Scenario.js"
+import type { Leftover } from "./Step.js"
 
 export interface Finished {
   /** 128 + the signal's number when a signal ended it. */

@@ -10,6 +10,7 @@ import { randomUUID } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { UsageError } from "./Arguments.js"
+import { type Json, mapping } from "./Json.js"
 import { type Event, system } from "./Output.js"
 
 /** A command to run at an event, for the tools that `matcher` matches. */
@@ -46,11 +47,6 @@ const none: Settings = {
   disableAllHooks: false,
   warnings: []
 }
-
-type Json = Readonly<Record<string, unknown>>
-
-const mapping = (value: unknown): Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {}
 
 const items = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 

@@ -7,11 +7,14 @@ import { existsSync, readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { isatty } from "node:tty"
 import { type Arguments, help, parseArguments, UsageError } from "./Arguments.js"
-import { Conversation, cannotResume, commandEnvironment } from "./Conversation.js"
+import { Conversation } from "./Conversation.js"
+import { commandEnvironment } from "./commandEnvironment.js"
 import { type Gate, mcpGate, noGate, stdioGate } from "./Gate.js"
+import { type Json, mapping } from "./Json.js"
 import { loadScenario, ScenarioFileError } from "./loadScenario.js"
 import { type McpServerConfig, makeMcpServer, timeoutsFrom } from "./McpServer.js"
 import { makeOutput, type OutputFormat, writeAll } from "./Output.js"
+import { cannotResume } from "./Results.js"
 import { type PermissionMode, permissionModes, type Scenario } from "./Scenario.js"
 import {
   configDirectory,
@@ -72,11 +75,6 @@ const permissionMode = (args: Arguments, settings: Settings, scenario: Scenario)
   }
   return scenario.startup.permissionMode ?? mode
 }
-
-type Json = Readonly<Record<string, unknown>>
-
-const mapping = (value: unknown): Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {}
 
 const serversIn = (source: string, text: string): ReadonlyArray<McpServerConfig> => {
   let config: Json

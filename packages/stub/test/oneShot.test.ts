@@ -408,8 +408,9 @@ describe.concurrent("driver-stub, one prompt", () => {
       .map((line) => JSON.parse(line))
     assert.deepEqual(
       lines.map(({ event }) => event),
-      ["start", "prompt"]
+      ["start", "prompt", "result"]
     )
+    assert.isTrue(lines.every(({ at }, index) => index === 0 || at >= lines[index - 1].at))
     assert.include(lines[0].env, "SOME_NAME")
     assert.notInclude(JSON.stringify(lines), "secret")
     assert.strictEqual(lines[1].prompt, "hello")

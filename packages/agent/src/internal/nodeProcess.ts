@@ -113,7 +113,8 @@ const attend = (child: ChildProcess.ChildProcess, pid: number): NodeProcess => {
     write: (bytes) =>
       Effect.async<boolean>((resume) => {
         if (stdin === null || !stdin.writable || exited) return resume(Effect.succeed(false))
-        stdin.write(bytes, (error) => resume(Effect.succeed(error === null || error === undefined)))
+        // A write that is under way when the pipe is closed reports no error.
+        stdin.write(bytes, (error) => resume(Effect.succeed(!error && !stdin.destroyed)))
       }),
     endStdin: Effect.async<void>((resume) => {
       if (stdin === null || !stdin.writable) return resume(Effect.void)

@@ -110,7 +110,7 @@ const story: ReadonlyArray<DriverEvent> = [
   ...results([false, false]).map((result) => new CriterionEvaluated({ goalId, turn: 1, result })),
   new AcceptanceEvaluated({ goalId, turn: 1, verdict: verdict([false, false]) }),
   new AttemptStarted({ goalId, turn: 2, usage: usage(1, 1_234, Option.some(0.0123)) }),
-  activity(2, "tool", "Write README.md"),
+  activity(2, "tool", `Write /state/worktrees/${goalId}/docs/README.md`),
   attempt(2, new Done(), usage(2, 3_580, Option.some(0.0246))),
   new AcceptanceEvaluated({ goalId, turn: 2, verdict: verdict([true, true]) }),
   new GoalCompleted({ goalId, outcome: outcome() })

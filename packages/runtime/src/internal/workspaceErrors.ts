@@ -34,6 +34,9 @@ export const toWorkspaceError =
         if (failure.reason === "timeout") {
           return new WorkspaceError({ operation, reason: "timeout", detail: failure.message })
         }
+        if (failure.reason === "directory") {
+          return new WorkspaceError({ operation, reason: "io_failed", detail: failure.message })
+        }
         if (failure.reason === "spawn") {
           return new WorkspaceError({
             operation,

@@ -5,10 +5,10 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { Goal, GoalId } from "@driver/domain/Goal"
 import { Git } from "@driver/runtime/Git"
-import type { Workspace } from "@driver/runtime/Workspace"
+import { Workspace } from "@driver/runtime/Workspace"
 import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
 import { NodeContext } from "@effect/platform-node"
-import { Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 
 const environment = {
   PATH: process.env["PATH"] ?? "/usr/bin:/bin",
@@ -94,7 +94,7 @@ export const initialise = (
   files: Record<string, string> = { "a.txt": "a\n", "src/b.txt": "b\n" }
 ) => {
   fs.mkdirSync(repository, { recursive: true })
-  git(repository, "init", "--quiet", "--initial-branch=main")
+  git(repository, "init", "--quiet", "--template=", "--initial-branch=main")
   for (const [name, content] of Object.entries(files)) {
     write(repository, name, content)
   }
@@ -125,3 +125,33 @@ export const layerWorkspace = (
   place: Place,
   options: Partial<WorkspaceGit.WorkspaceGitOptions> = {}
 ): Layer.Layer<Workspace> => WorkspaceGit.layer({ ...place, ...options }).pipe(Layer.provide(layerGit))
+
+type Service = Context.Tag.Service<typeof Workspace>
+
+export interface World {
+  readonly place: Place
+  readonly workspace: Service
+  readonly goal: Goal
+  /** The worktree, made by `ensure`. */
+  readonly directory: string
+}
+
+export const start = (place: Place, options: Partial<WorkspaceGit.WorkspaceGitOptions> = {}) =>
+  Layer.build(layerWorkspace(place, options)).pipe(Effect.map((context) => Context.get(context, Workspace)))
+
+/** A repository, a goal and its worktree. */
+export const world = (files?: Record<string, string>): Effect.Effect<World, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const place = yield* makeRepository(files)
+    const workspace = yield* start(place)
+    const goal = newGoal()
+    const { path: directory } = yield* workspace.ensure(goal)
+    return { place, workspace, goal, directory }
+  })
+
+/** What an agent does at the end of a turn. Gives the new commit. */
+export const commitAll = (directory: string, message = "work"): string => {
+  git(directory, "add", "--all")
+  git(directory, "commit", "--quiet", "--allow-empty", "-m", message)
+  return git(directory, "rev-parse", "HEAD")
+}

@@ -1,0 +1,25 @@
+// Settings of a world of a benchmark, as `driver run` would have found them.
+import { defaults } from "../../packages/cli/src/Config.js"
+import type { Settings } from "../../packages/cli/src/Settings.js"
+import * as Option from "effect/Option"
+
+export interface World {
+  readonly directory: string
+  readonly repository: string
+  readonly env: Record<string, string>
+}
+
+/** The stand-in agent plays `scenario`; everything lies below the world's directory. */
+export const settingsOf = (world: World, scenario: string, stub: string): Settings => ({
+  file: Option.none(),
+  config: { ...defaults, agent: { ...defaults.agent, kind: "stub" } },
+  budget: {},
+  repository: Option.some(world.repository),
+  stateDirectory: `${world.directory}/state`,
+  worktreeRoot: `${world.directory}/state/worktrees`,
+  store: { kind: "sqlite", filename: `${world.directory}/state/driver.sqlite` },
+  eventFiles: [],
+  agent: { kind: "stub", binary: Option.some(stub), scenario: Option.some(scenario), environment: world.env },
+  criteriaEnvironment: world.env,
+  deliver: { mode: "branch" }
+})
