@@ -1,6 +1,6 @@
 // Measures what the project promises, each figure against a floor taken in the same run. `npm run bench [name…]`.
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { build } from "esbuild"
 import { ensureInstalled, root } from "./ensure-installed.mjs"
@@ -13,6 +13,10 @@ const benches = ["start", "turn", "goals", "leaks", "decode", "gate", "store"]
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : benches
 const out = join(root, "build/bench")
 mkdirSync(out, { recursive: true })
+// What a bundle looks for beside itself.
+for (const name of ["driver-gate.mjs", "driver-stub.mjs"]) {
+  copyFileSync(join(root, "packages/cli/dist", name), join(out, name))
+}
 
 for (const name of wanted) {
   const source = [`scripts/bench/${name}.ts`, `scripts/bench/${name}.mjs`, `scripts/bench-${name}.mjs`].find((it) =>

@@ -238,7 +238,7 @@ await scenario(
   ({ toolResults, workspace }) => {
     if (toolResults.length === 0)
       return [{ tool: "Bash", input: { command: "echo hi > /tmp/driver-escaped-$$", description: "escape" } }]
-    if (toolResults.length === 1) return [write(workspace, ".claude/settings.json", "{}")]
+    if (toolResults.length === 1) return [write(workspace, ".claude/settings.local.json", "{}")]
     if (toolResults.length === 2) return [write(workspace, "hello.txt", "Hello\n")]
     return [{ text: "Finished." }]
   },

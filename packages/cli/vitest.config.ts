@@ -4,6 +4,8 @@ export default defineProject({
   test: {
     name: "cli",
     include: ["test/**/*.test.ts"],
-    globalSetup: ["../../scripts/build-programs.mjs"]
+    // The process-level tests run the command as it is shipped.
+    globalSetup: ["../../scripts/build-cli-once.mjs"],
+    testTimeout: 60_000
   }
 })

@@ -31,7 +31,10 @@ await withWorld(100, async (world: World) => {
       new Goal({
         id: GoalId.make(crypto.randomUUID()),
         description: "Create hello.txt",
-        acceptance: [new Shell({ command: "test -s hello.txt" }), new FileMatches({ path: "hello.txt", regex: "Hello" })]
+        acceptance: [
+          new Shell({ command: "test -s hello.txt" }),
+          new FileMatches({ path: "hello.txt", regex: "Hello" })
+        ]
       })
   )
   let peak = 0
@@ -40,7 +43,9 @@ await withWorld(100, async (world: World) => {
   }, 20)
   const started = performance.now()
   const outcomes = await Effect.runPromise(
-    Effect.flatMap(Driver, (driver) => Effect.forEach(goals, (goal) => driver.run(goal), { concurrency: "unbounded" })).pipe(
+    Effect.flatMap(Driver, (driver) =>
+      Effect.forEach(goals, (goal) => driver.run(goal), { concurrency: "unbounded" })
+    ).pipe(
       Effect.provide(driverLayer(settingsOf(world, scenario, stub)).pipe(Layer.provide(EventSink.layerNoop))),
       Effect.provide([NodeFileSystem.layer, NodePath.layer])
     )
@@ -49,6 +54,12 @@ await withWorld(100, async (world: World) => {
   const done = outcomes.filter((it) => it.outcome._tag === "Done").length
   const others = outcomes.filter((it) => it.outcome._tag !== "Done").map((it) => JSON.stringify(it.outcome))
   for (const other of others.slice(0, 3)) console.log(other)
-  report(`goals of ${count} at once that did not finish`, count - done, "goals", 0, `${((performance.now() - started) / 1000).toFixed(1)} s in all`)
+  report(
+    `goals of ${count} at once that did not finish`,
+    count - done,
+    "goals",
+    0,
+    `${((performance.now() - started) / 1000).toFixed(1)} s in all`
+  )
   report("the driver's resident memory", peak / 1024 / 1024, "MB", 150)
 })

@@ -24,9 +24,17 @@ await withWorld(5, async (world: World) => {
   const settings = settingsOf(world, "unused", stub)
   const agent = layerScripted(() => [
     [
-      asks("Write", { file_path: "hello.txt", content: "Hello" }, {
-        run: (_, { workspace }) => Effect.sync(() => (writeFileSync(join(workspace, "hello.txt"), "Hello\n"), "written"))
-      }),
+      asks(
+        "Write",
+        { file_path: "hello.txt", content: "Hello" },
+        {
+          run: (_, { workspace }) =>
+            Effect.sync(() => {
+              writeFileSync(join(workspace, "hello.txt"), "Hello\n")
+              return "written"
+            })
+        }
+      ),
       ended({ text: "done" })
     ]
   ])
@@ -77,7 +85,19 @@ await withWorld(5, async (world: World) => {
   report("goals of 1,000 that did not finish", failed, "goals", 0, `${seconds.toFixed(1)} s`)
   report("growth of fibers", after.fibers - before.fibers, "fibers", 0, `${before.fibers} → ${after.fibers}`)
   report("growth of handles", after.handles - before.handles, "handles", 0, `${before.handles} → ${after.handles}`)
-  report("growth of file descriptors", after.descriptors - before.descriptors, "descriptors", 0, `${before.descriptors} → ${after.descriptors}`)
+  report(
+    "growth of file descriptors",
+    after.descriptors - before.descriptors,
+    "descriptors",
+    0,
+    `${before.descriptors} → ${after.descriptors}`
+  )
   report("entries of the driver", after.entries, "entries", 0)
-  report("growth of the heap over 1,000 goals", after.heap - before.heap, "MB", 8, `${before.heap.toFixed(1)} → ${after.heap.toFixed(1)} MB`)
+  report(
+    "growth of the heap over 1,000 goals",
+    after.heap - before.heap,
+    "MB",
+    8,
+    `${before.heap.toFixed(1)} → ${after.heap.toFixed(1)} MB`
+  )
 })

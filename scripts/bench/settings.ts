@@ -1,7 +1,8 @@
 // Settings of a world of a benchmark, as `driver run` would have found them.
+
+import * as Option from "effect/Option"
 import { defaults } from "../../packages/cli/src/Config.js"
 import type { Settings } from "../../packages/cli/src/Settings.js"
-import * as Option from "effect/Option"
 
 export interface World {
   readonly directory: string
@@ -21,5 +22,6 @@ export const settingsOf = (world: World, scenario: string, stub: string): Settin
   eventFiles: [],
   agent: { kind: "stub", binary: Option.some(stub), scenario: Option.some(scenario), environment: world.env },
   criteriaEnvironment: world.env,
+  secrets: [],
   deliver: { mode: "branch" }
 })

@@ -3,7 +3,9 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { root } from "../ensure-installed.mjs"
+
+// The benchmarks are started from the root, also as bundles.
+const root = process.cwd()
 
 export const driver = join(root, "packages/cli/dist/driver.mjs")
 export const stub = join(root, "packages/cli/dist/driver-stub.mjs")

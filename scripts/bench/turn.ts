@@ -4,17 +4,17 @@
 import { spawn } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import type * as Command from "@effect/platform/Command"
+import * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import * as CommandExecutor from "@effect/platform/CommandExecutor"
-import type * as Command from "@effect/platform/Command"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { Budget, Goal, GoalId, Shell } from "../../packages/domain/src/Goal.js"
 import { driverLayer } from "../../packages/cli/src/Composition.js"
+import { Budget, Goal, GoalId, Shell } from "../../packages/domain/src/Goal.js"
 import { Driver } from "../../packages/runtime/src/Driver.js"
 import { EventSink } from "../../packages/runtime/src/EventSink.js"
 import { settingsOf, type World } from "./settings.js"
@@ -65,9 +65,15 @@ await withWorld(1_000, async (world: World) => {
   const log = join(world.directory, "log.jsonl")
   const scenario = join(world.directory, "scenario.json")
   const write = (turn: number) => ({
-    steps: [{ tool: "Write", input: { file_path: `d${turn % 20}/f${turn}.txt`, content: `turn ${turn}\n` } }, { say: "done" }]
+    steps: [
+      { tool: "Write", input: { file_path: `d${turn % 20}/f${turn}.txt`, content: `turn ${turn}\n` } },
+      { say: "done" }
+    ]
   })
-  writeFileSync(scenario, JSON.stringify({ record: log, turns: Array.from({ length: turns }, (_, turn) => write(turn)) }))
+  writeFileSync(
+    scenario,
+    JSON.stringify({ record: log, turns: Array.from({ length: turns }, (_, turn) => write(turn)) })
+  )
   const calls: Array<Call> = []
   const goal = new Goal({
     id: GoalId.make(crypto.randomUUID()),
@@ -78,7 +84,10 @@ await withWorld(1_000, async (world: World) => {
   })
   const settings = settingsOf(world, scenario, stub)
   const layer = driverLayer(
-    { ...settings, config: { ...settings.config, stuck: { ...settings.config.stuck, sameFailures: 0, repeatedCalls: 0 } } },
+    {
+      ...settings,
+      config: { ...settings.config, stuck: { ...settings.config.stuck, sameFailures: 0, repeatedCalls: 0 } }
+    },
     { executor: recording(calls) }
   ).pipe(Layer.provide(EventSink.layerNoop))
   await Effect.runPromise(
@@ -93,7 +102,9 @@ await withWorld(1_000, async (world: World) => {
     .map((line): { event: string; at: number } => JSON.parse(line))
   const results = entries.filter((it) => it.event === "result")
   const prompts = entries.filter((it) => it.event === "prompt")
-  const gaps = results.slice(0, -1).map((result, index) => ({ from: result.at, to: prompts[index + 1]?.at ?? Number.NaN }))
+  const gaps = results
+    .slice(0, -1)
+    .map((result, index) => ({ from: result.at, to: prompts[index + 1]?.at ?? Number.NaN }))
   // The first gaps warm everything up.
   const measured = gaps.slice(5)
   const floors: Array<number> = []

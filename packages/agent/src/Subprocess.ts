@@ -27,6 +27,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -310,7 +311,7 @@ const launch = (options: SubprocessOptions, sinks: Sinks) =>
 const launchIn = (enclose: Effect.Effect<Enclosure, Node.Errno>, options: SubprocessOptions, sinks: Sinks) =>
   Effect.gen(function* () {
     const { program, ...target } = yield* resolve(options)
-    const marker = `${options.owner ?? "driver"}:${driverIdentity()}:${Node.uniqueText()}`
+    const marker = `${options.owner ?? "driver"}:${driverIdentity}:${Node.uniqueText()}`
     const markers = yield* Ref.make<ReadonlyArray<string>>([`${variable}=${marker}`])
     const failed = (reason: SpawnFailure, detail: string) =>
       new SubprocessSpawnFailed({ reason, program, detail, ...(options.cwd === undefined ? {} : { cwd: options.cwd }) })
@@ -541,7 +542,10 @@ const processGroup = (reason: Option.Option<string>): Context.Tag.Service<Contai
   })
 })
 
-/** Whether every process that was started after `pid` has a higher id. A quarter of the ids is left for the living. */
+/**
+ * Whether every process that was started after `pid` has a higher id. The system gives ids upwards, skips those that
+ * are in use, and begins again at the top.
+ */
 const idsOnlyGrew = (
   pid: number,
   before: ReturnType<typeof Node.forks>,
@@ -550,7 +554,7 @@ const idsOnlyGrew = (
   before !== undefined &&
   after !== undefined &&
   after.count > before.count &&
-  pid + (after.count - before.count) < after.highestPid * 0.75
+  pid + (after.count - before.count) + before.living < after.highestPid
 
 /** Repeats a look with its kills until it finds nobody. Resolves with false when that takes four seconds. */
 const untilNobody = (
@@ -620,7 +624,10 @@ const ancestorsOf = (pid: number): ReadonlySet<number> => {
 }
 
 /** "<set of process ids>.<process id>.<start>": names one driver for good, as long as the machine runs. */
-const driverIdentity = (): string => `${Node.pidNamespace()}.${Node.ownPid}.${Node.status("self")?.startTime ?? "0"}`
+const driverIdentity = globalValue(
+  "@driver/agent/Subprocess/driverIdentity",
+  () => `${Node.pidNamespace()}.${Node.ownPid}.${Node.status("self")?.startTime ?? "0"}`
+)
 
 /** Whether the driver that started a process runs, as far as can be seen. A driver that counts otherwise may run. */
 const hasLivingDriver = (environment: ReadonlyArray<string>): boolean => {

@@ -141,7 +141,7 @@ const kinds: ReadonlyArray<readonly [Subprocess.ContainmentKind, Layer.Layer<Sub
 
 describe.each(kinds)("Subprocess in a %s", (kind, layer) => {
   const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Subprocess.Containment | Scope.Scope>) =>
-    it.scopedLive.skipIf(kind === "namespace" && !hasNamespaces)(name, () => Effect.provide(test(), layer), 20_000)
+    it.scopedLive.skipIf(kind === "namespace" && !hasNamespaces)(name, () => Effect.provide(test(), layer), 10_000)
 
   live("is in that kind", () =>
     Effect.gen(function* () {
@@ -745,7 +745,7 @@ describe.each(kinds)("Subprocess in a %s", (kind, layer) => {
           assert.isFalse(isAlive(driver.said.pid))
         }
       }),
-    20_000
+    10_000
   )
 })
 
@@ -786,7 +786,7 @@ describe("Containment", () => {
         driver.process.kill("SIGKILL")
         yield* until(() => survivors(driver.said.marker).length === 0)
       }),
-    20_000
+    10_000
   )
 
   it.scopedLive.skipIf(!hasNamespaces)("shows a program only what it started", () =>

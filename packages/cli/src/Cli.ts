@@ -185,10 +185,10 @@ export const makeCli = <E extends { readonly message: string }, R>(
       json: json("what was done")
     },
     (args) =>
-      withGoals({ config: args.config }, () =>
+      withGoals({ config: args.config }, (settings) =>
         Effect.flatMap(
           Effect.promise(() => import("./commands/rollback.js")),
-          (it) => it.rollback(args)
+          (it) => it.rollback(args, settings.stateDirectory)
         )
       )
   ).pipe(Command.withDescription("Put a goal's worktree back to a checkpoint; this can be undone"))
@@ -205,7 +205,7 @@ export const makeCli = <E extends { readonly message: string }, R>(
       withGoals({ config: args.config }, (settings) =>
         Effect.flatMap(
           Effect.promise(() => import("./commands/prune.js")),
-          (it) => it.prune(args, settings.config.agent.turnTimeout)
+          (it) => it.prune(args, settings.stateDirectory)
         )
       )
   ).pipe(Command.withDescription("Remove worktrees, branches and checkpoints of goals that are over"))

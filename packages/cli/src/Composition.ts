@@ -144,9 +144,10 @@ export const agentLayer = (settings: Settings): Layer.Layer<Agent, MissingAsset,
     })
   ).pipe(Layer.provide(ExecutorLayer))
 
-const acceptanceLayer = ({ config, criteriaEnvironment }: Settings) =>
+const acceptanceLayer = ({ config, criteriaEnvironment, secrets }: Settings) =>
   Acceptance.layer({
     env: criteriaEnvironment,
+    secrets,
     timeout: config.acceptance.timeout,
     concurrency: config.acceptance.concurrency,
     evidenceBytes: config.acceptance.evidenceBytes
@@ -163,7 +164,7 @@ const policiesLayer = ({ config }: Settings) =>
 const loopLayer = ({ config, deliver }: Settings) =>
   GoalLoop.layer({
     turnTimeout: config.agent.turnTimeout,
-    maxSleep: config.replay.maxSleep,
+    maxSleep: config.agent.maxSleep,
     progressEveryTurns: config.progressEveryTurns,
     preflight: config.acceptance.preflight,
     delivery: deliver,

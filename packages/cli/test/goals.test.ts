@@ -1,6 +1,7 @@
 /** `driver list`, `worktrees`, `rollback` and `prune`, through the command tree. */
-import { selectIdle } from "@driver/cli/commands/prune"
+import * as GoalLock from "@driver/cli/GoalLock"
 import { findGoal, shortIds } from "@driver/cli/GoalNames"
+import { loadSettings } from "@driver/cli/Settings"
 import { SessionId } from "@driver/domain/Binding"
 import { Goal, GoalId } from "@driver/domain/Goal"
 import { BindingStore } from "@driver/runtime/BindingStore"
@@ -9,9 +10,10 @@ import * as WorkspaceMemory from "@driver/runtime/WorkspaceMemory"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, DateTime, Duration, Effect, Either, Layer, Option } from "effect"
+import { Context, Effect, Either, Layer, Option } from "effect"
 import { runCli } from "./support/cli.js"
 import { directoryWith } from "./support/files.js"
+import * as TestHost from "./support/TestHost.js"
 
 const one = GoalId.make("7c9e6679-7425-40de-944b-e07fc1f90ae7")
 const other = GoalId.make("7c9e6680-0000-4000-8000-000000000001")
@@ -43,9 +45,23 @@ const world = Effect.gen(function* () {
     yield* store.markInvalid(third, "session dead")
   }).pipe(Effect.provide(context))
   const root = yield* directoryWith({ ".git/HEAD": "" })
+  const state = { XDG_STATE_HOME: `${root}/state` }
   const driver = (...args: ReadonlyArray<string>) =>
-    runCli(args, { directory: root }, { goals: () => Layer.succeedContext(context) })
-  return { driver, workspace: Context.get(context, Workspace), store: Context.get(context, BindingStore) }
+    runCli(args, { directory: root, environment: state }, { goals: () => Layer.succeedContext(context) })
+  // As `run` holds it while it works on the goal, in the same or another process.
+  const working = (goalId: GoalId) =>
+    Effect.gen(function* () {
+      const { stateDirectory } = yield* loadSettings({ config: Option.none() }).pipe(
+        Effect.provide(TestHost.layerWithFiles({ directory: root, environment: state }))
+      )
+      yield* GoalLock.acquire(stateDirectory, goalId)
+    })
+  return {
+    working,
+    driver,
+    workspace: Context.get(context, Workspace),
+    store: Context.get(context, BindingStore)
+  }
 }).pipe(Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer)))
 
 describe("driver list", () => {
@@ -90,7 +106,7 @@ describe("driver worktrees", () => {
       const { driver } = yield* world
       const { stdout } = yield* driver("worktrees")
       assert.match(stdout, /^GOAL +WORK +BRANCH +PATH\n/)
-      assert.match(stdout, /\n7c9e6680 +delivered +driver\/7c9e6680-[\w-]+ +\/workspace\/7c9e6680/)
+      assert.match(stdout, /\n7c9e6680 +- +driver\/7c9e6680-[\w-]+ +\/workspace\/7c9e6680/)
       assert.match(
         stdout,
         /\ncheckpoints of 7c9e6679 \(driver rollback 7c9e6679 --to <number>\)\n {4}1 {2}0000000000 .* ago {2}before turn 1\n {4}2 /
@@ -126,6 +142,17 @@ describe("driver rollback", () => {
     })
   )
 
+  it.scopedLive("is refused while a driver is working on the goal", () =>
+    Effect.gen(function* () {
+      const { driver, workspace, working } = yield* world
+      yield* working(one)
+      const { code, stderr } = yield* driver("rollback", "7c9e6679", "--to", "1")
+      assert.strictEqual(code, 2)
+      assert.match(stderr, /is being worked on by another driver/)
+      assert.isTrue((yield* workspace.list).every(({ checkpoints }) => checkpoints.length !== 3))
+    })
+  )
+
   const refused: ReadonlyArray<readonly [string, string, RegExp]> = [
     ["7c9e", "1", /"7c9e" is the beginning of several goals' ids, give more of it: 7c9e6679-.*, 7c9e6680-/],
     ["ffff", "1", /There is no goal whose id begins with "ffff"/],
@@ -147,24 +174,44 @@ describe("driver rollback", () => {
 })
 
 describe("driver prune", () => {
-  it.scopedLive("leaves alone what may be running, unless it is named", () =>
+  it.scopedLive("removes workspaces and bindings of all goals that have a workspace", () =>
     Effect.gen(function* () {
       const { driver, store, workspace } = yield* world
       const { code, stdout } = yield* driver("prune")
       assert.strictEqual(code, 0)
-      assert.match(
-        stdout,
-        /^Removed 1 goal: 7c9e6680\nKept 7c9e6679: it was active .* ago and may be running: name it to remove it\n$/
-      )
-      assert.deepStrictEqual(JSON.parse((yield* driver("prune", "7c9e6679", "--json")).stdout), {
-        removed: [one],
-        kept: []
-      })
+      assert.match(stdout, /^Removed 2 goals: 7c9e66\d\d, 7c9e66\d\d\n$/)
       assert.deepStrictEqual(yield* workspace.list, [])
       assert.deepStrictEqual(
         (yield* store.listAll).map(({ goalId }) => goalId),
         [third]
       )
+    })
+  )
+
+  it.scopedLive("leaves alone what a driver is working on, also when it is named", () =>
+    Effect.gen(function* () {
+      const { driver, store, workspace, working } = yield* world
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* working(one)
+          for (const args of [["prune"], ["prune", "--force", "7c9e6679"]]) {
+            const { stdout } = yield* driver(...args)
+            assert.match(
+              stdout,
+              /\nKept 7c9e6679: The goal 7c9e6679-.* is being worked on by another driver \(process \d+\)/
+            )
+          }
+          assert.deepStrictEqual(
+            (yield* workspace.list).map(({ goalId }) => goalId),
+            [one]
+          )
+          assert.lengthOf(yield* store.listActive, 1)
+        })
+      )
+      assert.deepStrictEqual(JSON.parse((yield* driver("prune", "7c9e6679", "--json")).stdout), {
+        removed: [one],
+        kept: []
+      })
     })
   )
 
@@ -197,35 +244,16 @@ describe("driver prune", () => {
         }
       })
       const layer = { goals: () => Layer.succeedContext(refusing) }
-      const { stdout } = yield* runCli(["prune", "--force", "7c9e6679"], { directory: root }, layer)
+      const { stdout } = yield* runCli(
+        ["prune", "--force", "7c9e6679"],
+        { directory: root, environment: { XDG_STATE_HOME: `${root}/state` } },
+        layer
+      )
       assert.strictEqual(stdout, "Nothing was removed.\nKept 7c9e6679: it holds work nobody has\n")
       assert.deepStrictEqual(seen, [[[one], { force: true }]])
       assert.strictEqual((yield* Context.get(context, BindingStore).listAll).length, 1)
     })
   )
-})
-
-describe("selectIdle", () => {
-  const now = 10_000_000
-  const binding = (goalId: GoalId, age: number, live = true) => ({
-    goalId,
-    live,
-    lastActiveAt: DateTime.unsafeMake(now - age)
-  })
-  const hour = Duration.hours(1)
-
-  it.each([
-    ["no binding", [], true],
-    ["just now", [binding(one, 0)], false],
-    ["a millisecond less than the longest turn", [binding(one, 3_599_999)], false],
-    ["the longest turn", [binding(one, 3_600_000)], true],
-    ["just now, but dead", [binding(one, 0, false)], true],
-    ["another goal's", [binding(other, 0)], true]
-  ])("with activity of %s: idle is %s", (_, bindings, isIdle) => {
-    const { idle, kept } = selectIdle([{ goalId: one }], bindings, now, hour)
-    assert.deepStrictEqual(idle, isIdle ? [one] : [])
-    assert.strictEqual(kept.length, isIdle ? 0 : 1)
-  })
 })
 
 describe("findGoal", () => {

@@ -26,6 +26,8 @@ export type AttemptEnd = Data.TaggedEnum<{
     readonly failure: Option.Option<AgentFailure>
     readonly message: string
     readonly hint: "Continue" | "Escalate"
+    /** Whose fault it is when it ends the goal: the agent cannot be used, or is not what we think it is. */
+    readonly by: "policy" | "driver"
   }
   /** A budget was used up in the middle of the turn, which was stopped for it. */
   BudgetReached: { readonly axis: BudgetAxis }
@@ -89,7 +91,7 @@ export const drain = <R>(
     )
     const timedOut = options.timeoutIsBudget
       ? AttemptEnd.BudgetReached({ axis: "wall_time" })
-      : AttemptEnd.Failed({ failure: Option.none(), message: "turn timeout", hint: "Continue" })
+      : AttemptEnd.Failed({ failure: Option.none(), message: "turn timeout", hint: "Continue", by: "policy" })
 
     const cut = yield* consume.pipe(
       Effect.as(Option.none<AttemptEnd>()),
@@ -162,7 +164,8 @@ const endOfResult = Option.match<AttemptEnd, TurnResult, AttemptEnd>({
     AttemptEnd.Failed({
       failure: Option.none(),
       message: "the agent's stream ended without a result",
-      hint: "Continue"
+      hint: "Continue",
+      by: "policy"
     }),
   onSome: ({ end }) => {
     switch (end._tag) {
@@ -172,14 +175,25 @@ const endOfResult = Option.match<AttemptEnd, TurnResult, AttemptEnd>({
           onSome: (sleep) => AttemptEnd.SleepAsked(sleep)
         })
       case "Failed":
-        return AttemptEnd.Failed({ failure: Option.some(end.failure), message: end.failure.message, hint: "Continue" })
+        return AttemptEnd.Failed({
+          failure: Option.some(end.failure),
+          message: end.failure.message,
+          hint: "Continue",
+          by: "policy"
+        })
       case "Interrupted":
-        return AttemptEnd.Failed({ failure: Option.none(), message: "the turn was interrupted", hint: "Continue" })
+        return AttemptEnd.Failed({
+          failure: Option.none(),
+          message: "the turn was interrupted",
+          hint: "Continue",
+          by: "policy"
+        })
       case "LimitReached":
         return AttemptEnd.Failed({
           failure: Option.none(),
           message: `the agent reached its own limit (${end.limit})`,
-          hint: "Continue"
+          hint: "Continue",
+          by: "policy"
         })
     }
   }
@@ -192,10 +206,10 @@ const endOfError = (error: AgentError): AttemptEnd => {
     case "AgentUnsafe":
     case "AgentNotJson":
     case "AgentLineTooLong":
-      return AttemptEnd.Failed({ failure: Option.none(), message: error.message, hint: "Escalate" })
+      return AttemptEnd.Failed({ failure: Option.none(), message: error.message, hint: "Escalate", by: "driver" })
     case "AgentStalled":
     case "AgentExited":
     case "AgentTornLine":
-      return AttemptEnd.Failed({ failure: Option.none(), message: error.message, hint: "Continue" })
+      return AttemptEnd.Failed({ failure: Option.none(), message: error.message, hint: "Continue", by: "policy" })
   }
 }

@@ -125,12 +125,12 @@ export const routeOf = (
       const decision = replay(end)
       const outcome =
         end.hint === "Continue" ? new Continue({ reason: end.message }) : new Escalate({ reason: end.message })
-      return { next: nextOfReplay(decision), outcome, replay: Option.some(decision) }
+      return { next: nextOfReplay(decision, end.by), outcome, replay: Option.some(decision) }
     }
   }
 }
 
-const nextOfReplay = (decision: ReplayDecision): Next => {
+const nextOfReplay = (decision: ReplayDecision, by: "policy" | "driver"): Next => {
   switch (decision._tag) {
     case "FreshSessionRetry":
       return Next.FreshSession({ rollbackTo: decision.rollbackTo, delay: decision.delay })
@@ -143,7 +143,7 @@ const nextOfReplay = (decision: ReplayDecision): Next => {
     case "Sleep":
       return Next.SleepThen({ duration: decision.duration, reason: decision.reason, sameTurn: true })
     case "Escalate":
-      return Next.Stop({ outcome: new Escalate({ reason: decision.reason }) })
+      return Next.Stop({ outcome: new Escalate({ reason: decision.reason, by }) })
   }
 }
 

@@ -76,13 +76,21 @@ describe("routeOf", () => {
     ],
     [ReplayDecision.Escalate({ reason: "no key" }), Next.Stop({ outcome: new Escalate({ reason: "no key" }) })]
   ])("carries the replay policy's %s out", (decision, next) => {
-    const end = AttemptEnd.Failed({ failure: Option.none(), message: "boom", hint: "Continue" })
+    const end = AttemptEnd.Failed({ failure: Option.none(), message: "boom", hint: "Continue", by: "policy" })
     const route = routeOf(end, Option.none(), () => decision)
     assert.deepStrictEqual(route, {
       next,
       outcome: new Continue({ reason: "boom" }),
       replay: Option.some(decision)
     })
+  })
+})
+
+describe("routeOf an agent that cannot be used", () => {
+  it("ends by the driver's fault, not by a policy's wisdom", () => {
+    const end = AttemptEnd.Failed({ failure: Option.none(), message: "not there", hint: "Escalate", by: "driver" })
+    const route = routeOf(end, Option.none(), () => ReplayDecision.Escalate({ reason: "not there" }))
+    assert.deepStrictEqual(route.next, Next.Stop({ outcome: new Escalate({ reason: "not there", by: "driver" }) }))
   })
 })
 

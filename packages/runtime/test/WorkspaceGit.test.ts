@@ -572,14 +572,33 @@ describe("WorkspaceGit checkpoint", () => {
     20_000
   )
 
+  it.scopedLive("is not deceived by what a driver that was killed had written down before", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      const notes = path.join(place.stateDirectory, "workspaces", goal.id, "snapshot.json")
+      const before = fs.readFileSync(notes)
+      write(directory, "new.txt", "n\n")
+      yield* workspace.diffStat(goal.id, one.id)
+      fs.writeFileSync(notes, before)
+      const two = yield* workspace.checkpoint(goal.id, "two")
+      assert.strictEqual(git(directory, "ls-tree", "--name-only", two.commit), "a.txt\nnew.txt\nsrc")
+      fs.writeFileSync(notes, before.subarray(0, 10))
+      assert.strictEqual((yield* workspace.diffStat(goal.id, two.id)).text, "")
+    })
+  )
+
   it.scopedLive(
     "takes 10,000 files",
     () =>
       Effect.gen(function* () {
         const { directory, goal, workspace } = yield* world()
         for (let index = 0; index < 10_000; index++) {
+          if (index < 100) {
+            fs.mkdirSync(path.join(directory, `d${index}`))
+          }
           // A hundred different contents: it is the number of files that counts.
-          write(directory, `d${index % 100}/ä${index}`, `${index % 100}\n`)
+          fs.writeFileSync(path.join(directory, `d${index % 100}`, `ä${index}`), `${index % 100}\n`)
         }
         const one = yield* workspace.checkpoint(goal.id, "many")
         assert.lengthOf(git(directory, "ls-tree", "-r", "--name-only", one.commit).split("\n"), 10_002)
@@ -699,6 +718,7 @@ describe("WorkspaceGit rollback", () => {
         const merging = yield* workspace.checkpoint(goal.id, "in a merge")
         for (const [id, at, files] of [...states].reverse()) {
           yield* workspace.rollback(goal.id, id)
+          assert.throws(() => git(directory, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"))
           assert.strictEqual(head(), at)
           assert.deepStrictEqual(contents(directory), files)
           assert.strictEqual(git(directory, "status", "--porcelain"), "")
@@ -715,6 +735,23 @@ describe("WorkspaceGit rollback", () => {
         assert.deepStrictEqual(contents(directory), conflicted)
       }),
     20_000
+  )
+
+  it.scopedLive("can undo what it did to a branch that was not HEAD any more", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      git(directory, "checkout", "-q", "-b", "side")
+      const early = git(directory, "rev-parse", "side")
+      const one = yield* workspace.checkpoint(goal.id, "on side")
+      write(directory, "x.txt", "x")
+      const late = commitAll(directory)
+      git(directory, "checkout", "-q", `driver/${goal.id}`)
+      const undo = yield* workspace.rollback(goal.id, one.id)
+      assert.strictEqual(git(directory, "rev-parse", "side"), early)
+      yield* workspace.rollback(goal.id, undo.id)
+      assert.strictEqual(git(directory, "rev-parse", "side"), late)
+      assert.strictEqual(git(directory, "symbolic-ref", "HEAD"), `refs/heads/driver/${goal.id}`)
+    })
   )
 
   it.scopedLive("saves an ignored file that stands where the checkpoint has one, before it overwrites it", () =>

@@ -112,6 +112,9 @@ describe("WorkspaceGit deliver", () => {
         fs.rmSync(path.join(directory, "x.up"))
         git(directory, "checkout", "-q", "--", "x.up")
         assert.strictEqual(contents(directory)["x.up"], "stored\n")
+        // Older than the index, so that git need not read it again to know that it is unchanged.
+        fs.utimesSync(path.join(directory, "x.up"), 1_000_000_000, 1_000_000_000)
+        git(directory, "status")
         write(directory, "other.txt", "o\n")
         const delivered = yield* workspace.deliver(goal, { mode: "branch", message: "m" })
         const commit = Option.getOrThrow(delivered.commit)

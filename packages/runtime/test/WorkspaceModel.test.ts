@@ -141,7 +141,7 @@ const play = (steps: ReadonlyArray<Step>) =>
 describe("WorkspaceGit", () => {
   it.scopedLive.prop(
     "restores every checkpoint exactly, whatever happened in between",
-    [FastCheck.array(step, { minLength: 6, maxLength: 18 })],
+    [FastCheck.array(step, { minLength: 6, maxLength: 16 })],
     ([steps]) => play(steps),
     { fastCheck: { numRuns: 4, endOnFailure: true }, timeout: 60_000 }
   )

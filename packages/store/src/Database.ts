@@ -9,7 +9,6 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Url from "@effect/platform/Url"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
-import * as PgClient from "@effect/sql-pg/PgClient"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -124,15 +123,18 @@ export const layerPostgres = (
     SqlClient.SqlClient,
     Effect.gen(function* () {
       const database = nameOf(options.url)
-      const sql = yield* PgClient.make({
-        url: options.url,
-        applicationName: "driver",
-        maxConnections: options.maxConnections ?? 10,
-        connectTimeout: options.connectTimeout ?? "5 seconds"
-      }).pipe(
-        Effect.catchAllDefect((cause) => Effect.fail(new SqlError({ cause }))),
-        Effect.mapError((error) => failedToOpen(database, error))
-      )
+      const client = yield* Effect.promise(() => import("./internal/postgresClient.js"))
+      const sql = yield* client
+        .make({
+          url: options.url,
+          applicationName: "driver",
+          maxConnections: options.maxConnections ?? 10,
+          connectTimeout: options.connectTimeout ?? "5 seconds"
+        })
+        .pipe(
+          Effect.catchAllDefect((cause) => Effect.fail(new SqlError({ cause }))),
+          Effect.mapError((error) => failedToOpen(database, error))
+        )
       yield* bringUpToDate(sql, database, options.migrations)
       return sql
     })

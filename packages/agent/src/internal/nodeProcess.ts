@@ -327,16 +327,16 @@ export const pidNamespace = (): string => {
   }
 }
 
-/**
- * How many processes and threads were ever started here, and the highest id there can be: between two looks, ids
- * only went up if the first number grew by less than what was left to the second.
- */
-export const forks = (): { readonly count: number; readonly highestPid: number } | undefined => {
+/** How many processes and threads were ever started here, how many there are, and the highest id there can be. */
+export const forks = ():
+  | { readonly count: number; readonly living: number; readonly highestPid: number }
+  | undefined => {
   const count = /^processes (\d+)$/m.exec(readProc("stat") ?? "")?.[1]
+  const living = /\/(\d+) /.exec(readProc("loadavg") ?? "")?.[1]
   const highest = readProc("sys/kernel/pid_max")
-  return count === undefined || highest === undefined
+  return count === undefined || living === undefined || highest === undefined
     ? undefined
-    : { count: Number(count), highestPid: Number(highest) }
+    : { count: Number(count), living: Number(living), highestPid: Number(highest) }
 }
 
 export const ownPid: number = process.pid

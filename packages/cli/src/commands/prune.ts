@@ -1,19 +1,17 @@
 /** `driver prune`: removes worktrees, branches, checkpoints and bindings of goals that are over. */
-import type { Binding } from "@driver/domain/Binding"
 import type { GoalId } from "@driver/domain/Goal"
 import { BindingStore } from "@driver/runtime/BindingStore"
-import { Workspace, type WorkspaceEntry } from "@driver/runtime/Workspace"
-import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import { Workspace } from "@driver/runtime/Workspace"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as GoalLock from "../GoalLock.js"
 import { findGoal, shortIds } from "../GoalNames.js"
 import { Host } from "../Host.js"
-import { elapsedText, plural } from "../Render.js"
+import { plural } from "../Render.js"
 import { printable } from "../Text.js"
 
 export interface PruneArguments {
-  /** Ids, or beginnings of ids. None: all goals that are not active. */
+  /** Ids, or beginnings of ids. None: all goals that have a workspace. */
   readonly goals: ReadonlyArray<string>
   /** Undelivered work as well. */
   readonly force: boolean
@@ -22,30 +20,8 @@ export interface PruneArguments {
 
 type Kept = { readonly goalId: GoalId; readonly reason: string }
 
-/**
- * Without names, a goal that was active within the longest turn is left alone: a
- * driver may be at work on it right now, in another process. Pure.
- */
-export const selectIdle = (
-  entries: ReadonlyArray<Pick<WorkspaceEntry, "goalId">>,
-  bindings: ReadonlyArray<Pick<Binding, "goalId" | "lastActiveAt" | "live">>,
-  now: number,
-  longestTurn: Duration.Duration
-): { readonly idle: ReadonlyArray<GoalId>; readonly kept: ReadonlyArray<Kept> } => {
-  const kept = entries.flatMap(({ goalId }) => {
-    const ages = bindings
-      .filter((binding) => binding.goalId === goalId && binding.live)
-      .map(({ lastActiveAt }) => Math.max(0, now - DateTime.toEpochMillis(lastActiveAt)))
-    const age = Math.min(...ages)
-    return age < Duration.toMillis(longestTurn)
-      ? [{ goalId, reason: `it was active ${elapsedText(age)} ago and may be running: name it to remove it` }]
-      : []
-  })
-  const active = new Set(kept.map(({ goalId }) => goalId))
-  return { idle: entries.map(({ goalId }) => goalId).filter((goalId) => !active.has(goalId)), kept }
-}
-
-export const prune = ({ force, goals, json }: PruneArguments, longestTurn: Duration.Duration) =>
+/** `stateDirectory` has the locks: a goal that a driver is working on, in whatever process, is left alone, also when it is named. */
+export const prune = ({ force, goals, json }: PruneArguments, stateDirectory: string) =>
   Effect.gen(function* () {
     const { stdout } = yield* Host
     const workspace = yield* Workspace
@@ -53,10 +29,17 @@ export const prune = ({ force, goals, json }: PruneArguments, longestTurn: Durat
     const entries = yield* workspace.list
     const bindings = yield* store.listAll
     const known = [...entries.map(({ goalId }) => goalId), ...bindings.map(({ goalId }) => goalId)]
-    const { idle, kept } =
+    const wanted =
       goals.length > 0
-        ? { idle: [...new Set(yield* Effect.forEach(goals, (name) => findGoal(name, known)))], kept: [] }
-        : selectIdle(entries, bindings, yield* Clock.currentTimeMillis, longestTurn)
+        ? [...new Set(yield* Effect.forEach(goals, (name) => findGoal(name, known)))]
+        : entries.map(({ goalId }) => goalId)
+    const locked = yield* Effect.forEach(wanted, (goalId) =>
+      Effect.map(Effect.either(GoalLock.acquire(stateDirectory, goalId)), (lock) => ({ goalId, lock }))
+    )
+    const idle = locked.flatMap(({ goalId, lock }) => (Either.isRight(lock) ? [goalId] : []))
+    const kept: ReadonlyArray<Kept> = locked.flatMap(({ goalId, lock }) =>
+      Either.isLeft(lock) ? [{ goalId, reason: lock.left.message }] : []
+    )
     const withWorkspace = idle.filter((goalId) => entries.some((entry) => entry.goalId === goalId))
     const result =
       withWorkspace.length === 0 ? { removed: [], kept: [] } : yield* workspace.prune(withWorkspace, { force })
@@ -81,4 +64,4 @@ export const prune = ({ force, goals, json }: PruneArguments, longestTurn: Durat
         .map((line) => `${line}\n`)
         .join("")
     )
-  })
+  }).pipe(Effect.scoped)

@@ -4,6 +4,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as GoalLock from "../GoalLock.js"
 import { findGoal } from "../GoalNames.js"
 import { Host } from "../Host.js"
 
@@ -27,7 +28,8 @@ export class NoSuchCheckpoint extends Data.TaggedError("NoSuchCheckpoint")<{
 
 const decodeId = Schema.decodeUnknownOption(CheckpointId)
 
-export const rollback = ({ goal, json, to }: RollbackArguments) =>
+/** Refused while a driver is working on the goal: `stateDirectory` has its lock. */
+export const rollback = ({ goal, json, to }: RollbackArguments, stateDirectory: string) =>
   Effect.gen(function* () {
     const { stdout } = yield* Host
     const workspace = yield* Workspace
@@ -41,10 +43,11 @@ export const rollback = ({ goal, json, to }: RollbackArguments) =>
     if (Option.isNone(checkpoint)) {
       return yield* new NoSuchCheckpoint({ to, known: known.map(({ id }) => id) })
     }
+    yield* GoalLock.acquire(stateDirectory, goalId)
     const undo = yield* workspace.rollback(goalId, checkpoint.value)
     yield* stdout.write(
       json
         ? `${JSON.stringify({ goal_id: goalId, rolled_back_to: checkpoint.value, undo: undo.id })}\n`
         : `The workspace of ${goalId} is as it was at checkpoint ${checkpoint.value}.\nTo undo this: driver rollback ${goalId} --to ${undo.id}\n`
     )
-  })
+  }).pipe(Effect.scoped)

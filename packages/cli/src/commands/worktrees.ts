@@ -28,7 +28,7 @@ export const worktrees = ({ json }: WorktreesArguments) =>
         ["GOAL", "WORK", "BRANCH", "PATH"],
         entries.map((entry) => [
           short.get(entry.goalId) ?? entry.goalId,
-          entry.undelivered ? "undelivered" : "delivered",
+          entry.undelivered ? "undelivered" : "-",
           Option.getOrElse(entry.branch, () => "-"),
           entry.path
         ])

@@ -259,10 +259,9 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
 
     yield* answers.take.pipe(
       Effect.flatMap((answer) =>
-        quiet.close.pipe(
-          Effect.zipRight(write(answer)),
+        Effect.zipRight(quiet.close, write(answer)).pipe(
           Effect.timeout(limits.writeTimeout),
-          Effect.zipRight(quiet.open)
+          Effect.ensuring(quiet.open)
         )
       ),
       Effect.forever,
