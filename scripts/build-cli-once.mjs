@@ -1,2 +1,6 @@
 // vitest's global setup of the command line's tests.
-export { buildCli as default } from "./build.mjs"
+import { buildCli } from "./build.mjs"
+
+export default async () => {
+  await buildCli()
+}
