@@ -43,7 +43,7 @@ export const decodeStrict = <A, I>(
   schema: Schema.Schema<A, I>
 ): ((input: unknown) => Either.Either<A, ReadonlyArray<DecodeIssue>>) => {
   const decode = Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" })
-  return (input) => Either.mapLeft(decode(input), (error) => distinct(issuesOf(error.issue, [], input).map(toIssue)))
+  return (input) => Either.mapLeft(decode(input), (error) => issuesOf(error.issue, [], input).map(toIssue))
 }
 
 /**
@@ -425,11 +425,6 @@ const pathText = (path: Path): string =>
     if (!/^[A-Za-z_$][\w$-]*$/.test(name)) return `${text}[${JSON.stringify(name)}]`
     return text === "" ? name : `${text}.${name}`
   }, "")
-
-const distinct = (issues: ReadonlyArray<DecodeIssue>): ReadonlyArray<DecodeIssue> => {
-  const seen = new Set<string>()
-  return issues.filter((issue) => !seen.has(issue.message) && seen.add(issue.message))
-}
 
 /** `maxTurns`, `max-turns` and `MAX_TURNS` are the same word. */
 const normalize = (name: string): string => name.toLowerCase().replace(/[\s_-]/g, "")

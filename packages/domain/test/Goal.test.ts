@@ -11,6 +11,7 @@ import {
 } from "@driver/domain/Goal"
 import { failuresOf } from "@driver/domain/Verdict"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Either, Option, Schema } from "effect"
 import * as frozen from "./frozen/values.js"
 
@@ -29,9 +30,9 @@ describe("Goal", () => {
 
   it("has the defaults of the specification, also outside", () => {
     const goal = Schema.decodeUnknownSync(Goal)({ id, description: "x" })
-    assert.deepStrictEqual(goal, new Goal({ id, description: "x" }))
-    assert.deepStrictEqual(goal.budget, Budget.defaults)
-    assert.deepStrictEqual(Schema.encodeSync(Goal)(goal), {
+    deepStrictEqual(goal, new Goal({ id, description: "x" }))
+    deepStrictEqual(goal.budget, Budget.defaults)
+    deepStrictEqual(Schema.encodeSync(Goal)(goal), {
       id,
       description: "x",
       acceptance: [],
@@ -81,7 +82,7 @@ describe("Goal", () => {
 
 describe("AcceptanceVerdict", () => {
   it("knows its failures", () => {
-    assert.deepStrictEqual(failuresOf(frozen.verdict), [frozen.result])
+    deepStrictEqual(failuresOf(frozen.verdict), [frozen.result])
     assert.isTrue(Option.isSome(frozen.result.evidence))
   })
 })

@@ -1,6 +1,7 @@
 import { Budget, Custom, FileMatches, Goal, GoalId, LlmJudge, Shell } from "@driver/domain/Goal"
 import { decodeGoalFile, goalFileIssues, goalFileJsonSchema, goalOf } from "@driver/domain/GoalFile"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Arbitrary, Duration, Either, FastCheck, Option, Schema } from "effect"
 
 const minted = GoalId.make("7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f")
@@ -22,7 +23,7 @@ const shellKeys = '"shell", "expected_exit", "stdout_must_match" or "timeout"'
 
 describe("GoalFile", () => {
   it("reads the shortest goal, and fills in id and budget", () => {
-    assert.deepStrictEqual(read({ description: "Do it" }), new Goal({ id: minted, description: "Do it" }))
+    deepStrictEqual(read({ description: "Do it" }), new Goal({ id: minted, description: "Do it" }))
   })
 
   it("keeps the id it is given", () => {
@@ -30,7 +31,7 @@ describe("GoalFile", () => {
   })
 
   it("reads the goal of the documentation", () => {
-    assert.deepStrictEqual(
+    deepStrictEqual(
       read({
         description: "Create hello.txt with a greeting",
         acceptance: [
@@ -61,7 +62,7 @@ describe("GoalFile", () => {
         { judge: "It is polite." }
       ]
     })
-    assert.deepStrictEqual(short.acceptance, [
+    deepStrictEqual(short.acceptance, [
       new Shell({
         command: "npm test",
         expectedExit: 3,
@@ -72,7 +73,7 @@ describe("GoalFile", () => {
       new Custom({ name: "no_paths_touched", args: { prefixes: ["vendor"] } }),
       new LlmJudge({ criterion: "It is polite." })
     ])
-    assert.deepStrictEqual(
+    deepStrictEqual(
       read({
         description: "x",
         acceptance: [
@@ -97,19 +98,19 @@ describe("GoalFile", () => {
       id: null
     })
     assert.strictEqual(goal.description, "Say grüße 👋\nto everyone")
-    assert.deepStrictEqual(goal.acceptance, [new Shell({ command: "set -e\nnpm test" })])
-    assert.deepStrictEqual(goal.budget, Budget.defaults)
-    assert.deepStrictEqual(goal.metadata, {})
+    deepStrictEqual(goal.acceptance, [new Shell({ command: "set -e\nnpm test" })])
+    deepStrictEqual(goal.budget, Budget.defaults)
+    deepStrictEqual(goal.metadata, {})
   })
 
   it("keeps metadata as it is", () => {
     const metadata = { "worktree.source_repo": "/srv/repo", nested: { a: [1, null] } }
-    assert.deepStrictEqual(read({ description: "x", metadata }).metadata, metadata)
+    deepStrictEqual(read({ description: "x", metadata }).metadata, metadata)
   })
 
   it.prop("reads every goal that Goal reads, to the same goal", [Goal], ([goal]) => {
     const json = JSON.parse(JSON.stringify(Schema.encodeSync(Goal)(goal)))
-    assert.deepStrictEqual(read(json), Schema.decodeUnknownSync(Goal)(json))
+    deepStrictEqual(read(json), Schema.decodeUnknownSync(Goal)(json))
   })
 
   it.each<[string, unknown, ReadonlyArray<ReadonlyArray<string | null>>]>([
@@ -258,7 +259,7 @@ describe("GoalFile", () => {
     ]
   ])("tells of %s", (_, input, expected) => {
     const byPath = (a: ReadonlyArray<unknown>, b: ReadonlyArray<unknown>) => String(a[0]).localeCompare(String(b[0]))
-    assert.deepStrictEqual([...told(input)].sort(byPath), [...expected].sort(byPath))
+    deepStrictEqual([...told(input)].sort(byPath), [...expected].sort(byPath))
   })
 
   it.prop("answers any JSON without throwing", [FastCheck.json()], ([json]) => {
@@ -293,7 +294,7 @@ describe("GoalFile", () => {
         }
       }
       walk(schema, "")
-      assert.deepStrictEqual(undescribed, [])
+      deepStrictEqual(undescribed, [])
     })
 
     it("refuses unknown keys at the top, in criteria and in the budget", () => {
@@ -303,7 +304,7 @@ describe("GoalFile", () => {
     })
 
     it("wants a description and nothing else", () => {
-      assert.deepStrictEqual(schema.required, ["description"])
+      deepStrictEqual(schema.required, ["description"])
     })
 
     it("has no $id twice, which validators refuse", () => {

@@ -1,6 +1,7 @@
 import { decodeStrict, editDistance, expecting, nearest } from "@driver/domain/StrictDecode"
 import { optional, WireDuration, withDefault } from "@driver/domain/Wire"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Either, FastCheck, Option, Schema } from "effect"
 
 const Limits = Schema.Struct({
@@ -28,7 +29,7 @@ describe("StrictDecode", () => {
   it("gives the value when nothing is wrong", () => {
     const value = Either.getOrThrow(decode({ root: "/srv", limits: { timeout: "1h 30m" } }))
     assert.strictEqual(value.root, "/srv")
-    assert.deepStrictEqual(value.ports, [])
+    deepStrictEqual(value.ports, [])
     assert.strictEqual(Option.getOrThrow(value.limits).maxTurns, 20)
   })
 
@@ -86,26 +87,19 @@ describe("StrictDecode", () => {
       [["limits.max_tunrs", '"max_turns" or "timeout"', '"max_tunrs"', "max_turns"]]
     ]
   ])("tells of %s", (_, input, expected) => {
-    assert.deepStrictEqual(told(input), expected)
+    deepStrictEqual(told(input), expected)
   })
 
   it("tells of all mistakes at once", () => {
     const paths = issuesOf({ root: 1, keep: "x", ports: [0, 1, 70_000], limits: { max_turns: 0, tmeout: 1 } }).map(
       (issue) => issue.path
     )
-    assert.deepStrictEqual([...paths].sort(), [
-      "keep",
-      "limits.max_turns",
-      "limits.tmeout",
-      "ports[0]",
-      "ports[2]",
-      "root"
-    ])
+    deepStrictEqual([...paths].sort(), ["keep", "limits.max_turns", "limits.tmeout", "ports[0]", "ports[2]", "root"])
   })
 
   it("reports a misspelled required key once, as misspelled", () => {
     const issues = issuesOf({ rooot: "r" })
-    assert.deepStrictEqual(
+    deepStrictEqual(
       issues.map((issue) => [issue.path, issue.message]),
       [["rooot", "rooot is not a known key; did you mean root?"]]
     )
@@ -114,7 +108,7 @@ describe("StrictDecode", () => {
   it("never shows the value under an unknown key, which may be a secret", () => {
     const [issue] = issuesOf({ root: "r", secrt: "hunter2" })
     assert.notInclude(JSON.stringify(issue), "hunter2")
-    assert.deepStrictEqual(issue?.suggestion, Option.some("secret"))
+    deepStrictEqual(issue?.suggestion, Option.some("secret"))
   })
 
   it("shortens what it shows, between characters", () => {
@@ -123,14 +117,14 @@ describe("StrictDecode", () => {
   })
 
   it("writes keys that are no words in brackets", () => {
-    assert.deepStrictEqual(
+    deepStrictEqual(
       issuesOf({ root: "r", "a b": 1 }).map((issue) => issue.path),
       ['["a b"]']
     )
   })
 
   it("says each thing in one sentence that holds path, expected and got", () => {
-    assert.deepStrictEqual(
+    deepStrictEqual(
       issuesOf({ limits: { max_turns: "3", x: 1 }, keep: "alwais" }).map((issue) => issue.message),
       [
         "root is missing: expected text that is not empty",
@@ -149,6 +143,18 @@ describe("StrictDecode", () => {
       if (Either.isLeft(result)) assert.isNotEmpty(result.left)
     }
   )
+
+  it("talks about the member of a union that fits best, not the first", () => {
+    const Box = Schema.Union(
+      Schema.Struct({ size: Schema.Number, depth: Schema.Number, lid: Schema.Boolean }),
+      Schema.Struct({ size: Schema.Number, colour: Schema.optional(Schema.String) })
+    )
+    const issues = Either.match(decodeStrict(Box)({ size: "large" }), { onLeft: (all) => all, onRight: () => [] })
+    deepStrictEqual(
+      issues.map((issue) => issue.message),
+      ['size: expected a number, got "large"']
+    )
+  })
 
   describe("nearest", () => {
     it.each([

@@ -10,6 +10,7 @@ import {
   updateUsage
 } from "@driver/domain/Usage"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Option } from "effect"
 
 const tokens = (input: number, output = 0, cacheRead = 0, cacheCreation = 0) =>
@@ -84,10 +85,10 @@ describe("exhaustedAxis", () => {
       consecutivePromptTooLong: 9
     })
     for (const [axis, relief] of steps) {
-      assert.deepStrictEqual(exhaustedAxis(budget, usage), Option.some(axis))
+      deepStrictEqual(exhaustedAxis(budget, usage), Option.some(axis))
       usage = updateUsage(usage, relief)
     }
-    assert.deepStrictEqual(exhaustedAxis(budget, usage), Option.none())
+    deepStrictEqual(exhaustedAxis(budget, usage), Option.none())
   })
 })
 
@@ -99,17 +100,17 @@ describe("Usage", () => {
       tokens(10, 20, 30, 40),
       Option.some(0.5)
     )
-    assert.deepStrictEqual(twice, used({ tokens: tokens(11, 22, 33, 44), costUsd: 1.5 }))
+    deepStrictEqual(twice, used({ tokens: tokens(11, 22, 33, 44), costUsd: 1.5 }))
   })
 
   it("does not know the total cost once a part of it is unknown, and keeps the known part", () => {
     const usage = charge(charge(Usage.zero, TokenUsage.zero, Option.none()), TokenUsage.zero, Option.some(1))
-    assert.deepStrictEqual(knownCost(usage), Option.none())
+    deepStrictEqual(knownCost(usage), Option.none())
     assert.strictEqual(usage.costUsd, 1)
-    assert.deepStrictEqual(knownCost(Usage.zero), Option.some(0))
+    deepStrictEqual(knownCost(Usage.zero), Option.some(0))
   })
 
   it("replaces only the fields that are named", () => {
-    assert.deepStrictEqual(updateUsage(used({ turns: 1, costUsd: 2 }), { turns: 3 }), used({ turns: 3, costUsd: 2 }))
+    deepStrictEqual(updateUsage(used({ turns: 1, costUsd: 2 }), { turns: 3 }), used({ turns: 3, costUsd: 2 }))
   })
 })

@@ -1,5 +1,6 @@
 import { parseDuration, WireDuration } from "@driver/domain/Wire"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Either, FastCheck, Option, Schema } from "effect"
 
 const second = 1_000
@@ -29,7 +30,7 @@ describe("parseDuration", () => {
     ["1 hr", hour],
     ["1h 1h", 2 * hour]
   ])("reads %j as %i milliseconds", (text, expected) => {
-    assert.deepStrictEqual(parseDuration(text), Option.some(expected))
+    deepStrictEqual(parseDuration(text), Option.some(expected))
   })
 
   it.each([
@@ -55,7 +56,7 @@ describe("parseDuration", () => {
     "99999999999999999999 weeks",
     "１ h"
   ])("does not read %j", (text) => {
-    assert.deepStrictEqual(parseDuration(text), Option.none())
+    deepStrictEqual(parseDuration(text), Option.none())
   })
 
   const units = FastCheck.constantFrom<[string, number]>(
@@ -79,7 +80,7 @@ describe("parseDuration", () => {
         .map(([[count, [unit], space], join], index) => (index === 0 ? "" : join) + count + space + unit)
         .join("")
       const total = parts.reduce((sum, [[count, [, millis]]]) => sum + count * millis, 0)
-      assert.deepStrictEqual(parseDuration(text), Option.some(total))
+      deepStrictEqual(parseDuration(text), Option.some(total))
     }
   )
 
@@ -106,8 +107,8 @@ describe("WireDuration", () => {
   const decode = Schema.decodeUnknownEither(WireDuration)
 
   it("reads whole milliseconds and text", () => {
-    assert.deepStrictEqual(decode(90_000), Either.right(Duration.seconds(90)))
-    assert.deepStrictEqual(decode("1m 30s"), Either.right(Duration.seconds(90)))
+    deepStrictEqual(decode(90_000), Either.right(Duration.seconds(90)))
+    deepStrictEqual(decode("1m 30s"), Either.right(Duration.seconds(90)))
   })
 
   it.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, null, {}, "soon", "90000"])("refuses %j", (wire) => {

@@ -7,6 +7,7 @@ import { TokenUsage, Usage } from "@driver/domain/Usage"
 import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { WireDuration, WireTime } from "@driver/domain/Wire"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Schema, SchemaAST } from "effect"
 import { choiceLines, eventLines, lines, outcomeLines, permissionOutcomeLines } from "./frozen/lines.js"
 import * as frozen from "./frozen/values.js"
@@ -31,7 +32,7 @@ const kindsOf = (ast: SchemaAST.AST): ReadonlyArray<string> => {
 const survives = (name: string, schema: Schema.Schema.AnyNoContext) => {
   it.prop(`${name} survives the trip to JSON and back`, [schema], ([value]) => {
     const text = JSON.stringify(Schema.encodeSync(schema)(value))
-    assert.deepStrictEqual(Schema.decodeUnknownSync(schema)(JSON.parse(text)), value)
+    deepStrictEqual(Schema.decodeUnknownSync(schema)(JSON.parse(text)), value)
   })
   it.prop(`${name} is snake_case outside, with no _tag`, [schema], ([value]) => {
     for (const key of ownKeys(Schema.encodeSync(schema)(value))) assert.match(key, /^[a-z]+(_[a-z]+)*$/)
@@ -49,7 +50,7 @@ const ownKeys = (value: unknown): ReadonlyArray<string> => {
 
 const decodes = <A, I>(name: string, schema: Schema.Schema<A, I>, line: string | undefined, value: A) =>
   it(`${name} of the first release is still read`, () => {
-    assert.deepStrictEqual(Schema.decodeUnknownSync(schema)(JSON.parse(line ?? "null")), value)
+    deepStrictEqual(Schema.decodeUnknownSync(schema)(JSON.parse(line ?? "null")), value)
   })
 
 describe("The wire format", () => {
@@ -74,11 +75,11 @@ describe("The wire format", () => {
     for (const event of DriverEvent.members) survives(event.name, event)
     it.prop("a duration survives the trip to JSON and back", [WireDuration], ([value]) => {
       const text = JSON.stringify(Schema.encodeSync(WireDuration)(value))
-      assert.deepStrictEqual(Schema.decodeUnknownSync(WireDuration)(JSON.parse(text)), value)
+      deepStrictEqual(Schema.decodeUnknownSync(WireDuration)(JSON.parse(text)), value)
     })
     it.prop("a moment survives the trip to JSON and back", [WireTime], ([value]) => {
       const text = JSON.stringify(Schema.encodeSync(WireTime)(value))
-      assert.deepStrictEqual(Schema.decodeUnknownSync(WireTime)(JSON.parse(text)), value)
+      deepStrictEqual(Schema.decodeUnknownSync(WireTime)(JSON.parse(text)), value)
     })
   })
 
@@ -116,22 +117,22 @@ describe("The wire format", () => {
 
   it("ignores keys of a later release", () => {
     const later = { ...JSON.parse(lines.usage), new_in_2030: true }
-    assert.deepStrictEqual(Schema.decodeUnknownSync(Usage)(later), frozen.usage)
+    deepStrictEqual(Schema.decodeUnknownSync(Usage)(later), frozen.usage)
   })
 
   it("reads null as absent", () => {
     const goal = Schema.decodeUnknownSync(Goal)({ ...JSON.parse(lines.goal), agent: null, workspace: null })
-    assert.deepStrictEqual([goal.agent._tag, goal.workspace._tag], ["None", "None"])
+    deepStrictEqual([goal.agent._tag, goal.workspace._tag], ["None", "None"])
   })
 
   it("reads JSON text directly", () => {
-    assert.deepStrictEqual(Schema.decodeSync(StoredEvent.FromJson)(lines.storedEvent), frozen.storedEvent)
-    assert.deepStrictEqual(Schema.decodeSync(GoalOutcome.FromJson)(lines.goalOutcome), frozen.goalOutcome)
-    assert.deepStrictEqual(Schema.decodeSync(Goal.FromJson)(lines.goal), frozen.goal)
+    deepStrictEqual(Schema.decodeSync(StoredEvent.FromJson)(lines.storedEvent), frozen.storedEvent)
+    deepStrictEqual(Schema.decodeSync(GoalOutcome.FromJson)(lines.goalOutcome), frozen.goalOutcome)
+    deepStrictEqual(Schema.decodeSync(Goal.FromJson)(lines.goal), frozen.goal)
   })
 
   it("gives every event a subject of its own, which never changes", () => {
-    assert.deepStrictEqual(
+    deepStrictEqual(
       Object.fromEntries(Object.entries(frozen.events).map(([kind, event]) => [kind, subjectOf(event)])),
       {
         goal_started: "agent.driver.goal.started",

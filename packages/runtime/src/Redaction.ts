@@ -38,7 +38,7 @@ const tornLength = (text: string, form: string): number => {
 }
 
 const redactKnown = (text: string, secrets: ReadonlyArray<Redacted.Redacted<string>>): string =>
-  formsOf(secrets).reduce((clean, form) => (clean.includes(form) ? clean.replaceAll(form, () => mark) : clean), text)
+  formsOf(secrets).reduce((clean, form) => (clean.includes(form) ? clean.replaceAll(form, mark) : clean), text)
 
 /** Longest first: a secret that contains another one goes as a whole. */
 const formsOf = (secrets: ReadonlyArray<Redacted.Redacted<string>>): ReadonlyArray<string> => {

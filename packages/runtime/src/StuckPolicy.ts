@@ -81,7 +81,7 @@ const stuckOnCalls = (input: StuckInput, settings: StuckSettings): StuckDecision
   )
   const since = input.turns.slice(input.turns.length - Math.max(0, ...told))
   const again = since.flatMap((turn) => turn.toolCalls).filter((call) => call === repeated.call).length
-  if (told.length > 0 && again >= settings.repeatedCalls) return StuckDecision.Escalate({ reason: `Stuck: ${what}` })
+  if (again >= settings.repeatedCalls) return StuckDecision.Escalate({ reason: `Stuck: ${what}` })
   return StuckDecision.Nudge({
     message: `You are repeating yourself: ${what}. Its answer will not change by itself. Use what it said, or try another way.`
   })

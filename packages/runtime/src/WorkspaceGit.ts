@@ -210,7 +210,7 @@ const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
     const parent = path.join(common, "worktrees")
     const names = yield* fs.readDirectory(parent).pipe(Effect.orElseSucceed(() => []))
     for (const name of names.filter((each) => each.startsWith(goalId)).sort()) {
-      const gitdir = yield* fs.readFileString(path.join(parent, name, "gitdir")).pipe(Effect.orElseSucceed(() => ""))
+      const gitdir = yield* directories.readNote(path.join(parent, name, "gitdir"))
       if (gitdir.trim() === path.join(worktree, ".git")) {
         return Option.some(path.join(parent, name))
       }
@@ -362,7 +362,7 @@ const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
 
   /** What a `.git` file says, as a real path; empty when it says nothing usable. */
   const gitFileTarget = (worktree: string) =>
-    fs.readFileString(path.join(worktree, ".git")).pipe(
+    directories.readNote(path.join(worktree, ".git")).pipe(
       Effect.map((content) => path.resolve(worktree, content.replace(/^gitdir: /, "").trim())),
       Effect.flatMap((target) => fs.realPath(target).pipe(Effect.orElseSucceed(() => target))),
       Effect.orElseSucceed(() => "")

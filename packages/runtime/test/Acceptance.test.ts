@@ -11,6 +11,7 @@ import { Judge, JudgeError, type JudgeRequest } from "@driver/runtime/Judge"
 import { Workspace, WorkspaceError, type WorkspaceInfo } from "@driver/runtime/Workspace"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Deferred, Duration, Effect, Either, Fiber, Layer, Option, Redacted, Ref } from "effect"
 
 const goalId = GoalId.make("7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f")
@@ -120,7 +121,7 @@ describe("Acceptance", () => {
         }
         const verdict = yield* Effect.flatMap(Acceptance, (it) => it.evaluate(goalWith(), info))
         assert.isTrue(verdict.met)
-        assert.deepStrictEqual(verdict.results, [])
+        deepStrictEqual(verdict.results, [])
       }).pipe(Effect.provide(layer()))
     )
   })
@@ -131,7 +132,7 @@ describe("Acceptance", () => {
         const result = yield* resultOf(shell("echo hello"))
         assert.isTrue(result.passed)
         assert.strictEqual(result.message, "exited with 0")
-        assert.deepStrictEqual(result.evidence, Option.none())
+        deepStrictEqual(result.evidence, Option.none())
         assert.strictEqual(result.criterion, "`echo hello`")
         assert.isTrue((yield* resultOf(shell("exit 3", { expectedExit: 3 }))).passed)
       })
@@ -198,6 +199,13 @@ describe("Acceptance", () => {
           names.filter((name) => !["PWD", "SHLVL", "_", "OLDPWD"].includes(name ?? "")),
           ["PATH", "GREETING", "DRIVER_PROCESS_ID"]
         )
+      })
+    )
+
+    it.live("carries the goal's id, so that what it left can be found", () =>
+      Effect.gen(function* () {
+        const result = yield* resultOf(shell("echo $DRIVER_PROCESS_ID; exit 1"))
+        assert.isTrue(evidenceOf(result).startsWith(`${goalId}:`))
       })
     )
 
@@ -499,7 +507,7 @@ describe("Acceptance", () => {
     ])("%s", ([, criterion, prepare, passed, message]) =>
       Effect.gen(function* () {
         const result = yield* resultOf(criterion, prepare)
-        assert.deepStrictEqual([result.passed, result.message], [passed, message.slice(0, 1_000)])
+        deepStrictEqual([result.passed, result.message], [passed, message.slice(0, 1_000)])
       })
     )
 
@@ -561,7 +569,7 @@ describe("Acceptance", () => {
         const goal = goalWith(greeting(), shell("sleep 0.1; echo hello > hello.txt"))
         const verdict = yield* evaluate(world, goal)
         assert.isTrue(verdict.met)
-        assert.deepStrictEqual(
+        deepStrictEqual(
           verdict.results.map((result) => result.index),
           [0, 1]
         )
@@ -674,7 +682,7 @@ describe("Acceptance", () => {
               })
           }
         })
-        assert.deepStrictEqual(yield* Ref.get(seen), [{ a: 1 }, goalId, goalId])
+        deepStrictEqual(yield* Ref.get(seen), [{ a: 1 }, goalId, goalId])
         assert.strictEqual(result.message, "no, [redacted]")
         assert.strictEqual(evidenceOf(result), `[redacted] ${"é".repeat(14)}`)
       })
@@ -708,7 +716,7 @@ describe("Acceptance", () => {
     it.live("fails when no model is configured, and says so", () =>
       Effect.gen(function* () {
         const result = yield* resultOf(polite, () => {}, { workspace: { diff: () => Effect.succeed("+hello") } })
-        assert.deepStrictEqual([result.passed, result.message], [false, "no language model is configured to judge it"])
+        deepStrictEqual([result.passed, result.message], [false, "no language model is configured to judge it"])
       })
     )
 
@@ -727,8 +735,8 @@ describe("Acceptance", () => {
           secrets: [Redacted.make("hunter-two")],
           workspace: { diff: () => Effect.succeed("+please hunter-two") }
         })
-        assert.deepStrictEqual([result.passed, result.message], [true, "It says please."])
-        assert.deepStrictEqual(yield* Ref.get(asked), [
+        deepStrictEqual([result.passed, result.message], [true, "It says please."])
+        deepStrictEqual(yield* Ref.get(asked), [
           {
             criterion: "It is polite.",
             description: "Grüße sagen",
@@ -751,7 +759,7 @@ describe("Acceptance", () => {
           workspace: { diff: (_, maxBytes) => Effect.succeed("é".repeat(5_000).slice(0, maxBytes / 2)) }
         })
         const request = Option.getOrThrow(yield* Ref.get(asked))
-        assert.deepStrictEqual([request.diff, request.truncated], ["é".repeat(500), true])
+        deepStrictEqual([request.diff, request.truncated], ["é".repeat(500), true])
       })
     )
 
@@ -772,7 +780,7 @@ describe("Acceptance", () => {
         const judge = yield* Judge
         const request = { criterion: "", description: "", diff: "", truncated: false }
         const reasons = yield* Effect.all([1, 2, 3].map(() => Effect.map(judge.judge(request), (it) => it.reason)))
-        assert.deepStrictEqual(reasons, ["a", "b", "b"])
+        deepStrictEqual(reasons, ["a", "b", "b"])
       }).pipe(
         Effect.provide(
           Judge.layerScripted([
@@ -800,7 +808,7 @@ describe("Acceptance", () => {
           it.evaluate(goal, world.info, { onResult: (result) => Ref.update(told, (all) => [...all, result.index]) })
         ).pipe(Effect.provide(layer({ custom: { mine } })))
         assert.isFalse(verdict.met)
-        assert.deepStrictEqual(
+        deepStrictEqual(
           verdict.results.map((result) => [result.index, result.passed]),
           [
             [0, true],
@@ -809,7 +817,7 @@ describe("Acceptance", () => {
             [3, false]
           ]
         )
-        assert.deepStrictEqual(yield* Ref.get(told), [3, 2, 1, 0])
+        deepStrictEqual(yield* Ref.get(told), [3, 2, 1, 0])
       }).pipe(Effect.scoped)
     )
 
@@ -841,7 +849,7 @@ describe("Acceptance", () => {
         const world = yield* makeWorld
         const verdict = yield* evaluate(world, goalWith(shell("true"), shell("false"), shell("true")))
         assert.isFalse(verdict.met)
-        assert.deepStrictEqual(
+        deepStrictEqual(
           verdict.results.map((result) => result.passed),
           [true, false, true]
         )
@@ -904,16 +912,16 @@ describe("Acceptance", () => {
         )
       )
       const first = yield* ask
-      assert.deepStrictEqual(
+      deepStrictEqual(
         Either.map(first, (it) => [it.met, ...it.results.map((result) => result.message)]),
         Either.right([false, "not yet", "passed"])
       )
       assert.isTrue(Either.isLeft(yield* ask))
-      assert.deepStrictEqual(
+      deepStrictEqual(
         Either.map(yield* ask, (it) => it.met),
         Either.right(true)
       )
-      assert.deepStrictEqual(yield* Ref.get(told), [false, true, true, true])
+      deepStrictEqual(yield* Ref.get(told), [false, true, true, true])
     }).pipe(
       Effect.scoped,
       Effect.provide(

@@ -1,5 +1,6 @@
 import * as CompactPolicy from "@driver/runtime/CompactPolicy"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { ConfigProvider, Duration, Effect, Exit, FastCheck, Layer, Option } from "effect"
 
 const input = (fields: Partial<CompactPolicy.CompactInput> = {}): CompactPolicy.CompactInput => ({
@@ -90,7 +91,7 @@ describe("CompactPolicy", () => {
     assert.strictEqual(CompactPolicy.focusOf("  a\n\n  b\r\nc "), "continue goal: a b c")
     assert.strictEqual(CompactPolicy.focusOf("x".repeat(141)), `continue goal: ${"x".repeat(140)}`)
     assert.strictEqual(CompactPolicy.focusOf("😀".repeat(141)), `continue goal: ${"😀".repeat(140)}`)
-    assert.deepStrictEqual(
+    deepStrictEqual(
       Option.map(CompactPolicy.decide(input(pressed), CompactPolicy.defaults), ({ focus }) => focus),
       Option.some("continue goal: Make the tests pass")
     )
@@ -128,7 +129,7 @@ describe("CompactPolicy", () => {
   it.effect("layerNever asks for nothing, and still has a focus", () =>
     Effect.gen(function* () {
       const policy = yield* CompactPolicy.CompactPolicy
-      assert.deepStrictEqual(policy.decide(input(pressed)), Option.none())
+      deepStrictEqual(policy.decide(input(pressed)), Option.none())
       assert.strictEqual(policy.focus("x"), "continue goal: x")
     }).pipe(Effect.provide(CompactPolicy.CompactPolicy.layerNever))
   )

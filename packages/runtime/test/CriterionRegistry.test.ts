@@ -4,6 +4,7 @@ import type { Goal } from "@driver/domain/Goal"
 import { CriterionRegistry, isBelow } from "@driver/runtime/CriterionRegistry"
 import { Workspace } from "@driver/runtime/Workspace"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck, Layer, Option } from "effect"
 import { git, layerWorkspace, makeRepository, newGoal, write } from "./support/repositories.js"
 
@@ -39,7 +40,7 @@ describe("CriterionRegistry", () => {
   it.effect("knows the built-in criteria and those it was given", () =>
     Effect.gen(function* () {
       const registry = yield* CriterionRegistry
-      assert.deepStrictEqual(registry.names, ["git_clean", "mine", "no_paths_touched"])
+      deepStrictEqual(registry.names, ["git_clean", "mine", "no_paths_touched"])
       assert.isTrue(Option.isSome(registry.find("mine")))
       assert.isTrue(Option.isNone(registry.find("other")))
       assert.isTrue(Option.isNone(registry.find("constructor")))
@@ -62,7 +63,7 @@ describe("CriterionRegistry", () => {
       git(directory, "commit", "--quiet", "-m", "work")
       const answer = yield* untouched("vendor")
       assert.isFalse(answer.passed)
-      assert.deepStrictEqual(answer.evidence, Option.some("vendor/new.txt"))
+      deepStrictEqual(answer.evidence, Option.some("vendor/new.txt"))
       assert.isTrue((yield* untouched("src", "vendor/new")).passed)
     })
   )

@@ -1,5 +1,6 @@
 import { cutHead, cutTail, ofOutput, plain } from "@driver/runtime/Evidence"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck, Redacted } from "effect"
 
 const size = (text: string) => new TextEncoder().encode(text).length
@@ -54,10 +55,10 @@ describe("Evidence", () => {
       ).split(heading)
       return [shownOut.length, shownError.length]
     }
-    assert.deepStrictEqual(shares(10, 20), [10, 20])
-    assert.deepStrictEqual(shares(5_000, 5_000), [room / 2, room / 2])
-    assert.deepStrictEqual(shares(5_000, 100), [room - 100, 100])
-    assert.deepStrictEqual(shares(100, 5_000), [100, room - 100])
+    deepStrictEqual(shares(10, 20), [10, 20])
+    deepStrictEqual(shares(5_000, 5_000), [room / 2, room / 2])
+    deepStrictEqual(shares(5_000, 100), [room - 100, 100])
+    deepStrictEqual(shares(100, 5_000), [100, room - 100])
   })
 
   it("drops what may be the rest of a secret only where something was cut off", () => {

@@ -2,9 +2,12 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { decodeName, encodeRecords, fromBinary, Git, records, text, toBinary } from "@driver/runtime/Git"
 import { NodeContext } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, FastCheck, Fiber, Layer, Schedule } from "effect"
 import { layerGit, makePlace, makeRepository } from "./support/repositories.js"
+
+// Real processes on a machine that may be busy.
+vi.setConfig({ testTimeout: 30_000 })
 
 /** A `git` that is this script. The call that asks for the user's ignore file is answered with nothing. */
 const layerScript = (directory: string, body: string) => {

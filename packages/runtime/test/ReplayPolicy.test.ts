@@ -5,13 +5,14 @@ import {
   classify,
   decide,
   defaults,
-  type ReplayDecision,
+  ReplayDecision,
   type ReplayInput,
   ReplayPolicy,
   type ReplaySettings
 } from "@driver/runtime/ReplayPolicy"
 import { CheckpointId } from "@driver/runtime/Workspace"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { ConfigProvider, Duration, Effect, FastCheck, Layer, Option, Schema } from "effect"
 
 const checkpoint = Option.some(Schema.decodeSync(CheckpointId)("7"))
@@ -137,7 +138,7 @@ describe("ReplayPolicy", () => {
       ] as const
     ).map(([message, cls]) => [message, Option.fromNullable(cls)])
   )("reads %j as %o", (message, expected) => {
-    assert.deepStrictEqual(classify(message), expected)
+    deepStrictEqual(classify(message), expected)
   })
 
   it("lets the first row win", () => {
@@ -151,11 +152,10 @@ describe("ReplayPolicy", () => {
 
   describe("on a dead session", () => {
     it("takes a fresh one from the checkpoint, at once the first time", () => {
-      assert.deepStrictEqual<ReplayDecision>(decided(failure("session_dead")), {
-        _tag: "FreshSessionRetry",
-        rollbackTo: checkpoint,
-        delay: Duration.zero
-      })
+      deepStrictEqual<ReplayDecision>(
+        decided(failure("session_dead")),
+        ReplayDecision.FreshSessionRetry({ rollbackTo: checkpoint, delay: Duration.zero })
+      )
       const again = decided({ ...failure("session_dead"), ...after(2) })
       assert.isTrue(again._tag === "FreshSessionRetry" && Duration.toMillis(again.delay) === 2_000)
     })
@@ -196,11 +196,10 @@ describe("ReplayPolicy", () => {
 
   describe("on what may pass", () => {
     it("takes a fresh session from the checkpoint once, then asks a person", () => {
-      assert.deepStrictEqual<ReplayDecision>(decided(failure("transient")), {
-        _tag: "FreshSessionRetry",
-        rollbackTo: checkpoint,
-        delay: Duration.millis(500)
-      })
+      deepStrictEqual<ReplayDecision>(
+        decided(failure("transient")),
+        ReplayDecision.FreshSessionRetry({ rollbackTo: checkpoint, delay: Duration.millis(500) })
+      )
       const end = decided({ ...failure("transient", { message: "503" }), ...after(1) })
       assert.isTrue(end._tag === "Escalate" && end.reason.includes("1 error in a row: 503"))
     })
@@ -209,7 +208,7 @@ describe("ReplayPolicy", () => {
       const tags = [0, 1, 2, 3].map(
         (errors) => decided({ ...failure("transient"), ...after(errors) }, { maxFreshSessionRetries: 3 })._tag
       )
-      assert.deepStrictEqual(tags, ["FreshSessionRetry", "FreshSessionRetry", "FreshSessionRetry", "Escalate"])
+      deepStrictEqual(tags, ["FreshSessionRetry", "FreshSessionRetry", "FreshSessionRetry", "Escalate"])
       assert.strictEqual(decided(failure("transient"), { maxFreshSessionRetries: 0 })._tag, "Escalate")
     })
 
@@ -221,7 +220,7 @@ describe("ReplayPolicy", () => {
         )
         return decision._tag === "FreshSessionRetry" ? Duration.toMillis(decision.delay) : -1
       }
-      assert.deepStrictEqual(
+      deepStrictEqual(
         [0, 1, 2, 5, 6, 60, 999_999].map((errors) => wait(errors, 0.5)),
         [500, 1_000, 2_000, 16_000, 30_000, 30_000, 30_000]
       )
@@ -235,15 +234,15 @@ describe("ReplayPolicy", () => {
   })
 
   it("goes on with the next turn after anything else, work kept", () => {
-    assert.deepStrictEqual<ReplayDecision>(decided({}), { _tag: "NextTurn", rollbackTo: Option.none() })
+    deepStrictEqual<ReplayDecision>(decided({}), ReplayDecision.NextTurn({ rollbackTo: Option.none() }))
   })
 
   it("ends where the loop gave up, whatever the words", () => {
     for (const message of ["something odd", "session expired", "gate not connected: timed out", "prompt is too long"]) {
-      assert.deepStrictEqual<ReplayDecision>(decided({ hint: "Escalate", message }), {
-        _tag: "Escalate",
-        reason: message
-      })
+      deepStrictEqual<ReplayDecision>(
+        decided({ hint: "Escalate", message }),
+        ReplayDecision.Escalate({ reason: message })
+      )
     }
     assert.strictEqual(decided({ ...failure("unknown"), hint: "Escalate" })._tag, "Escalate")
     assert.strictEqual(decided({ ...failure("prompt_too_long"), hint: "Escalate" })._tag, "CompactAndRetry")
@@ -300,7 +299,7 @@ describe("ReplayPolicy", () => {
       }))
     }
     const decision = decided(fields)
-    assert.deepStrictEqual(decided(fields), decision)
+    deepStrictEqual(decided(fields), decision)
     if (decision._tag === "Sleep") {
       assert.isTrue(Duration.between(decision.duration, { minimum: "1 millis", maximum: "6 hours" }))
     }
@@ -325,11 +324,10 @@ describe("ReplayPolicy", () => {
       assert.strictEqual((yield* Effect.provide(answer(transient), ReplayPolicy.layer()))._tag, "Escalate")
       const more = ReplayPolicy.layer({ maxFreshSessionRetries: 2 })
       assert.strictEqual((yield* Effect.provide(answer(transient), more))._tag, "FreshSessionRetry")
-      assert.deepStrictEqual<ReplayDecision>(yield* Effect.provide(answer(transient), configured), {
-        _tag: "FreshSessionRetry",
-        rollbackTo: checkpoint,
-        delay: Duration.seconds(7)
-      })
+      deepStrictEqual<ReplayDecision>(
+        yield* Effect.provide(answer(transient), configured),
+        ReplayDecision.FreshSessionRetry({ rollbackTo: checkpoint, delay: Duration.seconds(7) })
+      )
       const limited = (inMillis: number) => failure("usage_limit", { resetsAt: Option.some(now + inMillis) })
       for (const [inMillis, slept] of [
         [30_000, 32_000],

@@ -1,5 +1,6 @@
 import { decide, defaults, StuckPolicy, type StuckSettings, type TurnTrace } from "@driver/runtime/StuckPolicy"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { ConfigProvider, Effect, FastCheck, Layer } from "effect"
 
 const turn = (fields: Partial<TurnTrace> = {}): TurnTrace => ({
@@ -27,7 +28,7 @@ const play = (turns: ReadonlyArray<TurnTrace>, settings: Partial<StuckSettings> 
 describe("StuckPolicy", () => {
   describe("on the same failures with nothing changed", () => {
     it("nudges at the third turn and escalates three turns later", () => {
-      assert.deepStrictEqual(play(times(6, failing)), ["Fine", "Fine", "Nudge", "Nudge", "Nudge", "Escalate"])
+      deepStrictEqual(play(times(6, failing)), ["Fine", "Fine", "Nudge", "Nudge", "Nudge", "Escalate"])
     })
 
     it("names the failures", () => {
@@ -48,7 +49,7 @@ describe("StuckPolicy", () => {
         ["b", "a"],
         ["a", "a", "b"]
       ].map((failures) => turn({ failures }))
-      assert.deepStrictEqual(play([ab, ba, aab].flatMap((it) => it ?? [])), ["Fine", "Fine", "Nudge"])
+      deepStrictEqual(play([ab, ba, aab].flatMap((it) => it ?? [])), ["Fine", "Fine", "Nudge"])
     })
 
     it.each<[string, TurnTrace]>([
@@ -58,21 +59,21 @@ describe("StuckPolicy", () => {
       ["a turn that was not evaluated", turn()]
     ])("is fine again after %s", (_, between) => {
       const turns = [failing, failing, between, failing, failing, failing]
-      assert.deepStrictEqual(play(turns), ["Fine", "Fine", "Fine", "Fine", "Fine", "Nudge"])
+      deepStrictEqual(play(turns), ["Fine", "Fine", "Fine", "Fine", "Fine", "Nudge"])
     })
 
     it("is off at 0", () => {
-      assert.deepStrictEqual(new Set(play(times(20, failing), { sameFailures: 0 })), new Set(["Fine"]))
+      deepStrictEqual(new Set(play(times(20, failing), { sameFailures: 0 })), new Set(["Fine"]))
     })
 
     it("escalates at once after the nudge when one turn is too many", () => {
-      assert.deepStrictEqual(play(times(2, failing), { sameFailures: 1 }), ["Nudge", "Escalate"])
+      deepStrictEqual(play(times(2, failing), { sameFailures: 1 }), ["Nudge", "Escalate"])
     })
   })
 
   describe("on the same tool call", () => {
     it("is fine four times, nudges at the fifth, and escalates after five more", () => {
-      assert.deepStrictEqual(play([calling(4), calling(1), calling(1), calling(3), calling(1)]), [
+      deepStrictEqual(play([calling(4), calling(1), calling(1), calling(3), calling(1)]), [
         "Fine",
         "Nudge",
         "Nudge",
@@ -87,33 +88,37 @@ describe("StuckPolicy", () => {
     })
 
     it("sees it inside one turn, and over several", () => {
-      assert.deepStrictEqual(play([calling(5)]), ["Nudge"])
-      assert.deepStrictEqual(play(times(5, calling(1))), ["Fine", "Fine", "Fine", "Fine", "Nudge"])
+      deepStrictEqual(play([calling(5)]), ["Nudge"])
+      deepStrictEqual(play(times(5, calling(1))), ["Fine", "Fine", "Fine", "Fine", "Nudge"])
     })
 
     it("takes five times between edits for work", () => {
       const editing = { ...calling(9), diffEmpty: false }
-      assert.deepStrictEqual(play([editing, editing, calling(4)]), ["Fine", "Fine", "Fine"])
+      deepStrictEqual(play([editing, editing, calling(4)]), ["Fine", "Fine", "Fine"])
     })
 
     it("forgets what lies before the window", () => {
       const others = turn({ toolCalls: Array.from({ length: 16 }, (_, index) => `Read ${index}`) })
-      assert.deepStrictEqual(play([calling(4), others, calling(1)]), ["Fine", "Fine", "Fine"])
-      assert.deepStrictEqual(play([calling(4), others, calling(1)], { window: 21 }), ["Fine", "Fine", "Nudge"])
+      deepStrictEqual(play([calling(4), others, calling(1)]), ["Fine", "Fine", "Fine"])
+      deepStrictEqual(play([calling(4), others, calling(1)], { window: 21 }), ["Fine", "Fine", "Nudge"])
     })
 
     it("is fine as soon as a turn does something else", () => {
-      assert.deepStrictEqual(play([calling(5), calling(1, "Read a"), calling(1)]), ["Nudge", "Fine", "Nudge"])
+      deepStrictEqual(play([calling(5), calling(1, "Read a"), calling(1)]), ["Nudge", "Fine", "Nudge"])
+    })
+
+    it("does not hold a nudge about another call against it", () => {
+      deepStrictEqual(play([calling(5, "Read a"), calling(6, "Read b")]), ["Nudge", "Nudge"])
     })
 
     it("does not hold a nudge about something else against it", () => {
       const both = turn({ ...failing, toolCalls: times(5, "Bash ls") })
-      assert.deepStrictEqual(play([failing, failing, failing, both]), ["Fine", "Fine", "Nudge", "Nudge"])
+      deepStrictEqual(play([failing, failing, failing, both]), ["Fine", "Fine", "Nudge", "Nudge"])
     })
 
     it("is off at 0", () => {
-      assert.deepStrictEqual(play([calling(99), calling(99)], { repeatedCalls: 0 }), ["Fine", "Fine"])
-      assert.deepStrictEqual(play([calling(99)], { window: 0 }), ["Fine"])
+      deepStrictEqual(play([calling(99), calling(99)], { repeatedCalls: 0 }), ["Fine", "Fine"])
+      deepStrictEqual(play([calling(99)], { window: 0 }), ["Fine"])
     })
   })
 

@@ -4,7 +4,7 @@ import { Git } from "@driver/runtime/Git"
 import { CheckpointId, Workspace } from "@driver/runtime/Workspace"
 import * as WorkspaceDirectory from "@driver/runtime/WorkspaceDirectory"
 import { NodeContext } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import {
   contents,
@@ -17,6 +17,9 @@ import {
   run,
   write
 } from "./support/repositories.js"
+
+// Real processes on a machine that may be busy.
+vi.setConfig({ testTimeout: 30_000 })
 
 const layerDirectory = (place: Place, layer: Layer.Layer<Git | NodeContext.NodeContext> = layerGit) =>
   WorkspaceDirectory.layer(place).pipe(Layer.provide(layer))

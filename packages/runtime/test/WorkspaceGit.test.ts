@@ -4,7 +4,7 @@ import * as path from "node:path"
 import { Git, GitError } from "@driver/runtime/Git"
 import { CheckpointId, Workspace } from "@driver/runtime/Workspace"
 import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option } from "effect"
 import {
   commitAll,
@@ -20,6 +20,9 @@ import {
   world,
   write
 } from "./support/repositories.js"
+
+// Real processes on a machine that may be busy.
+vi.setConfig({ testTimeout: 30_000 })
 
 /** What can be told from outside about HEAD, the branches, the index and its flags. */
 const gitState = (directory: string) => ({

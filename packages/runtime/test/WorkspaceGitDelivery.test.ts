@@ -1,9 +1,12 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { CheckpointId } from "@driver/runtime/Workspace"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { commitAll, contents, git, initialise, newGoal, world, write } from "./support/repositories.js"
+
+// Real processes on a machine that may be busy.
+vi.setConfig({ testTimeout: 30_000 })
 
 describe("WorkspaceGit compared with the base", () => {
   it.scopedLive("lists what was committed, also when it was taken back, and what was not", () =>
@@ -113,8 +116,11 @@ describe("WorkspaceGit deliver", () => {
         git(directory, "checkout", "-q", "--", "x.up")
         assert.strictEqual(contents(directory)["x.up"], "stored\n")
         // Older than the index, so that git need not read it again to know that it is unchanged.
-        fs.utimesSync(path.join(directory, "x.up"), 1_000_000_000, 1_000_000_000)
-        git(directory, "status")
+        const settle = () => {
+          fs.utimesSync(path.join(directory, "x.up"), 1_000_000_000, 1_000_000_000)
+          git(directory, "status")
+        }
+        settle()
         write(directory, "other.txt", "o\n")
         const delivered = yield* workspace.deliver(goal, { mode: "branch", message: "m" })
         const commit = Option.getOrThrow(delivered.commit)
@@ -125,6 +131,7 @@ describe("WorkspaceGit deliver", () => {
         assert.strictEqual(error.reason, "conflict")
         assert.include(error.detail, "x.up")
         commitAll(directory)
+        settle()
         yield* workspace.deliver(goal, { mode: "branch", message: "m" })
         assert.strictEqual(git(directory, "cat-file", "blob", "HEAD:x.up"), "CHANGED")
       })

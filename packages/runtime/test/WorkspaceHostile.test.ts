@@ -5,7 +5,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Workspace } from "@driver/runtime/Workspace"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect } from "effect"
 import {
   contents,
@@ -16,8 +16,12 @@ import {
   newGoal,
   type Place,
   run,
+  world,
   write
 } from "./support/repositories.js"
+
+// Real processes on a machine that may be busy.
+vi.setConfig({ testTimeout: 30_000 })
 
 const hooks = [
   "applypatch-msg",
@@ -311,6 +315,25 @@ describe("WorkspaceGit in a hostile repository", () => {
         assert.strictEqual(fs.readFileSync(path.join(info.path, ".git"), "utf8"), `gitdir: ${admin}\n`)
         assert.deepStrictEqual(ran(trap), [])
       }).pipe(Effect.provide(layerWorkspace(place)))
+    })
+  )
+
+  it.scopedLive("does not wait for a pipe where a file should be", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      const admin = path.join(place.repository, ".git", "worktrees", goal.id)
+      for (const file of [path.join(admin, "HEAD"), path.join(directory, ".git"), path.join(directory, "pipe")]) {
+        fs.rmSync(file, { force: true })
+        run(directory, "mkfifo", file)
+      }
+      const error = yield* Effect.flip(workspace.checkpoint(goal.id, "x"))
+      assert.include(error.message, "HEAD")
+      fs.rmSync(path.join(admin, "HEAD"))
+      fs.writeFileSync(path.join(admin, "HEAD"), `ref: refs/heads/driver/${goal.id}\n`)
+      const one = yield* workspace.checkpoint(goal.id, "x")
+      assert.strictEqual((yield* workspace.diffStat(goal.id, one.id)).text, "")
+      yield* workspace.ensure(goal)
+      assert.strictEqual(git(directory, "status", "--porcelain"), "")
     })
   )
 

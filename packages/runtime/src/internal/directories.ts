@@ -1,11 +1,16 @@
 /**
- * Removing a directory tree whatever an agent left in it: directories that may not be
- * written (module caches are made so) are opened first. Symlinks are removed, not followed.
+ * Reading and removing what an agent may have written.
+ *
+ * Only regular files are read: opening a pipe would wait for ever. A directory tree goes whatever was left in it:
+ * directories that may not be written (module caches are made so) are opened first. Symlinks are removed, not followed.
  */
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+
+/** Bytes. A HEAD, a reference or a `.git` file is far shorter. */
+const maxNoteSize = 64 * 1024
 
 export const makeDirectories = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
@@ -26,6 +31,14 @@ export const makeDirectories = Effect.gen(function* () {
   const removeTree = (directory: string) => fs.remove(directory, { force: true, recursive: true })
 
   return {
+    /** The text of a small regular file; empty when there is none. */
+    readNote: (file: string): Effect.Effect<string> =>
+      fs.stat(file).pipe(
+        Effect.flatMap((info) =>
+          info.type === "File" && info.size <= maxNoteSize ? fs.readFileString(file) : Effect.succeed("")
+        ),
+        Effect.orElseSucceed(() => "")
+      ),
     /** Resolves when nothing is left, at once when there was nothing. */
     remove: (directory: string): Effect.Effect<void, PlatformError> =>
       removeTree(directory).pipe(

@@ -40,6 +40,7 @@ import {
   toBinary
 } from "../Git.js"
 import { type Checkpoint, CheckpointId, type DiffStat, WorkspaceError } from "../Workspace.js"
+import { makeDirectories } from "./directories.js"
 
 /** Where the snapshots of one goal are taken and kept. All paths are absolute. */
 export interface SnapshotStore {
@@ -133,6 +134,7 @@ export const makeSnapshots = Effect.gen(function* () {
   const git = yield* Git
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
+  const directories = yield* makeDirectories
 
   /** git as the snapshots run it: our configuration, bytes as they are. */
   const raw = (store: SnapshotStore, call: Omit<GitCall, "cwd">) =>
@@ -257,9 +259,7 @@ export const makeSnapshots = Effect.gen(function* () {
   /** What a branch points to. Reads the file where there is one, since this is asked on each turn. */
   const resolveBranch = Effect.fnUntraced(function* (store: Pick<SnapshotStore, "common">, name: string) {
     const loose = /^refs\/[A-Za-z0-9._/-]+$/.test(name) && !name.includes("..")
-    const content = loose
-      ? yield* fs.readFileString(path.join(store.common, name)).pipe(Effect.orElseSucceed(() => ""))
-      : ""
+    const content = loose ? yield* directories.readNote(path.join(store.common, name)) : ""
     if (commitPattern.test(content.trim())) {
       return Option.some(content.trim())
     }
@@ -291,7 +291,7 @@ export const makeSnapshots = Effect.gen(function* () {
     if (Option.isNone(store.admin)) {
       return { branch: Option.none(), commit: Option.none() }
     }
-    const content = (yield* fs.readFileString(path.join(store.admin.value, "HEAD"))).trim()
+    const content = (yield* directories.readNote(path.join(store.admin.value, "HEAD"))).trim()
     if (commitPattern.test(content)) {
       return { branch: Option.none(), commit: Option.some(content) }
     }
@@ -301,6 +301,13 @@ export const makeSnapshots = Effect.gen(function* () {
     }
     if (branch !== undefined) {
       return { branch: Option.some(branch), commit: yield* resolveBranch(store, branch) }
+    }
+    if (content === "") {
+      return yield* new WorkspaceError({
+        operation: "read HEAD",
+        reason: "io_failed",
+        detail: `HEAD of the worktree ${store.workTree} cannot be read in ${store.admin.value}; see that its repository is there, and run \`ensure\``
+      })
     }
     return yield* new WorkspaceError({
       operation: "read HEAD",
