@@ -19,7 +19,6 @@
  * `TestClock`, because processes do not wait for tests.
  */
 import type { PlatformError } from "@effect/platform/Error"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
@@ -27,7 +26,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -35,7 +33,11 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as KeptBytes from "./internal/keptBytes.js"
+import * as Namespace from "./internal/namespace.js"
 import * as Node from "./internal/nodeProcess.js"
+import * as Survivors from "./internal/survivors.js"
+import { patience, within } from "./internal/wallClock.js"
 
 /** Why a program could not be started. `other` is the system's own reason, named in `detail`. */
 export const SpawnFailure = Schema.Literal(
@@ -179,7 +181,7 @@ export const start = Effect.fn("Subprocess.start")(function* (
   options: SubprocessOptions
 ): Effect.fn.Return<Subprocess, SubprocessSpawnFailed, Containment | Scope.Scope> {
   const output = yield* Mailbox.make<Uint8Array, PlatformError>({ capacity: 16, strategy: "suspend" })
-  const stderr = makeTail(stderrLimit, "tail")
+  const stderr = KeptBytes.make(stderrLimit, "tail")
   const launched = yield* launch(options, {
     stdout: (bytes, closing) =>
       // When the scope closes and nobody reads, the rest is dropped: the program must be able to say its last words.
@@ -196,7 +198,7 @@ export const start = Effect.fn("Subprocess.start")(function* (
     marker: launched.marker,
     stdout: Mailbox.toStream(output),
     stderrTail: Effect.suspend(() => (node.hasExited() ? awaitStderr : Effect.void)).pipe(
-      Effect.map(() => new TextDecoder().decode(wholeCharacters(stderr.bytes())))
+      Effect.map(() => new TextDecoder().decode(KeptBytes.wholeCharacters(stderr.bytes())))
     ),
     write: (bytes) =>
       options.stdin === "pipe"
@@ -231,8 +233,8 @@ export const run = Effect.fn("Subprocess.run")(function* (
   }
 ): Effect.fn.Return<SubprocessOutput, SubprocessSpawnFailed, Containment> {
   const { keep = "tail", maxOutputBytes = 1024 * 1024 } = options
-  const stdout = makeTail(maxOutputBytes, keep)
-  const stderr = makeTail(maxOutputBytes, keep)
+  const stdout = KeptBytes.make(maxOutputBytes, keep)
+  const stderr = KeptBytes.make(maxOutputBytes, keep)
   const exit = yield* Effect.gen(function* () {
     const launched = yield* launch(options, {
       stdout: (bytes) => stdout.add(bytes),
@@ -264,13 +266,14 @@ export const sweepOrphans = Effect.fn("Subprocess.sweepOrphans")(function* (opti
     yield* Effect.logInfo(`Processes left by an earlier driver cannot be found on ${Node.systemName}: it has no /proc.`)
     return 0
   }
-  const prefixes = options.markers.map((marker) => (marker.includes("=") ? marker : `${variable}=${marker}`))
+  const prefixes = options.markers.map((marker) => (marker.includes("=") ? marker : `${Survivors.variable}=${marker}`))
   const isOrphan = (environment: ReadonlyArray<string>) =>
-    environment.some((entry) => prefixes.some((prefix) => entry.startsWith(prefix))) && !hasLivingDriver(environment)
-  const ancestors = ancestorsOf(Node.ownPid)
+    environment.some((entry) => prefixes.some((prefix) => entry.startsWith(prefix))) &&
+    !Survivors.hasLivingDriver(environment)
+  const ancestors = Survivors.ancestorsOf(Node.ownPid)
   const killed = new Set<number>()
-  yield* untilNobody(() => {
-    const found = search(isOrphan, { spare: ancestors })
+  yield* Survivors.untilNobody(() => {
+    const found = Survivors.search(isOrphan, { spare: ancestors })
     for (const pid of found.pids) {
       killed.add(pid)
       Node.kill(pid, "SIGKILL")
@@ -282,20 +285,10 @@ export const sweepOrphans = Effect.fn("Subprocess.sweepOrphans")(function* (opti
 
 // --- one process -----------------------------------------------------------------------------------------------------
 
-const variable = "DRIVER_PROCESS_ID"
 /** How long the pipes are read after the program has exited, when others hold them. */
 const drain = "250 millis"
 /** Bytes. */
 const stderrLimit = 16 * 1024
-/** How long a process that got SIGKILL may take to disappear before we go on without it. */
-const patience = "2 seconds"
-
-const wallClock = Effect.withClock(Clock.make())
-
-/** Waits for `effect`, at most so long, also where interruption is off. Resolves with whether it came. */
-const within = <A>(effect: Effect.Effect<A>, duration: Duration.DurationInput): Effect.Effect<boolean> =>
-  effect.pipe(Effect.interruptible, Effect.timeoutOption(duration), Effect.map(Option.isSome), wallClock)
-
 interface Sinks {
   readonly stdout: (bytes: Uint8Array, closing: Deferred.Deferred<void>) => Effect.Effect<unknown>
   readonly stdoutEnd: (exit: Exit.Exit<void, PlatformError>) => Effect.Effect<unknown>
@@ -311,8 +304,8 @@ const launch = (options: SubprocessOptions, sinks: Sinks) =>
 const launchIn = (enclose: Effect.Effect<Enclosure, Node.Errno>, options: SubprocessOptions, sinks: Sinks) =>
   Effect.gen(function* () {
     const { program, ...target } = yield* resolve(options)
-    const marker = `${options.owner ?? "driver"}:${driverIdentity}:${Node.uniqueText()}`
-    const markers = yield* Ref.make<ReadonlyArray<string>>([`${variable}=${marker}`])
+    const marker = `${options.owner ?? "driver"}:${Survivors.driverIdentity}:${Node.uniqueText()}`
+    const markers = yield* Ref.make<ReadonlyArray<string>>([`${Survivors.variable}=${marker}`])
     const failed = (reason: SpawnFailure, detail: string) =>
       new SubprocessSpawnFailed({ reason, program, detail, ...(options.cwd === undefined ? {} : { cwd: options.cwd }) })
 
@@ -327,7 +320,7 @@ const launchIn = (enclose: Effect.Effect<Enclosure, Node.Errno>, options: Subpro
       program: file,
       args,
       cwd: target.cwd,
-      env: { ...options.env, [variable]: marker },
+      env: { ...options.env, [Survivors.variable]: marker },
       stdin: options.stdin === undefined || options.stdin === "ignore" ? "ignore" : "pipe"
     }).pipe(
       Effect.tapError(() => enclosure.discard),
@@ -469,52 +462,6 @@ const endWhenQuiet = (output: Node.Output, done: Deferred.Deferred<void>) =>
     output.destroy()
   })
 
-/** Keeps one end of some bytes. */
-const makeTail = (limit: number, keep: "head" | "tail") => {
-  let kept: Array<Uint8Array> = []
-  let size = 0
-  let dropped = false
-  const bytes = () => {
-    const all = concat(kept)
-    return keep === "tail" ? all.subarray(Math.max(0, all.length - limit)) : all
-  }
-  return {
-    add: (chunk: Uint8Array) =>
-      Effect.sync(() => {
-        const room = limit - size
-        if (chunk.length > room) dropped = true
-        if (keep === "head" && room <= 0) return
-        const part = keep === "head" ? chunk.subarray(0, room) : chunk
-        kept.push(part)
-        size += part.length
-        // Compacting at twice the limit, or after many small chunks, costs each byte at most one more copy on average.
-        if (keep === "tail" && (size > 2 * limit || kept.length > 4096)) {
-          kept = [bytes().slice()]
-          size = kept[0]?.length ?? 0
-        }
-      }),
-    bytes,
-    truncated: () => dropped
-  }
-}
-
-const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    all.set(part, offset)
-    offset += part.length
-  }
-  return all
-}
-
-/** Without the rest of a character at the beginning, of which the first bytes were cut off. */
-const wholeCharacters = (bytes: Uint8Array): Uint8Array => {
-  let first = 0
-  while (first < 3 && ((bytes[first] ?? 0) & 0xc0) === 0x80) first++
-  return bytes.subarray(first)
-}
-
 // --- containment -----------------------------------------------------------------------------------------------------
 
 const processGroup = (reason: Option.Option<string>): Context.Tag.Service<Containment> => ({
@@ -529,11 +476,11 @@ const processGroup = (reason: Option.Option<string>): Context.Tag.Service<Contai
       },
       empty: (pid, markers) => {
         const isOurs = (environment: ReadonlyArray<string>) => environment.some((entry) => markers.includes(entry))
-        return untilNobody(() => {
+        return Survivors.untilNobody(() => {
           const hasGroup = Node.kill(-pid, "SIGKILL")
-          const found = search(isOurs, { above: idsOnlyGrew(pid, before, Node.forks()) ? pid : 0 })
+          const found = Survivors.search(isOurs, { above: Survivors.idsOnlyGrew(pid, before, Node.forks()) ? pid : 0 })
           for (const it of found.pids) Node.kill(it, "SIGKILL")
-          return hasGroup && isGroupAlive(pid) ? { ...found, pids: [...found.pids, pid] } : found
+          return hasGroup && Survivors.isGroupAlive(pid) ? { ...found, pids: [...found.pids, pid] } : found
         })
       },
       discard: Effect.void,
@@ -542,245 +489,34 @@ const processGroup = (reason: Option.Option<string>): Context.Tag.Service<Contai
   })
 })
 
-/**
- * Whether every process that was started after `pid` has a higher id. The system gives ids upwards, skips those that
- * are in use, and begins again at the top.
- */
-const idsOnlyGrew = (
-  pid: number,
-  before: ReturnType<typeof Node.forks>,
-  after: ReturnType<typeof Node.forks>
-): boolean =>
-  before !== undefined &&
-  after !== undefined &&
-  after.count > before.count &&
-  pid + (after.count - before.count) + before.living < after.highestPid
-
-/** Repeats a look with its kills until it finds nobody. Resolves with false when that takes four seconds. */
-const untilNobody = (
-  look: () => { readonly pids: ReadonlyArray<number>; readonly unclear: boolean }
-): Effect.Effect<boolean> =>
-  Effect.gen(function* () {
-    const deadline = (yield* Clock.currentTimeMillis) + 4000
-    let looksAgain = 3
-    for (;;) {
-      const { pids, unclear } = look()
-      if (pids.length === 0 && !(unclear && looksAgain-- > 0)) return true
-      if ((yield* Clock.currentTimeMillis) > deadline) return false
-      yield* Effect.sleep("2 millis")
-    }
-  }).pipe(wallClock)
-
-/**
- * The living processes whose environment is told by `isWanted`, with all their descendants. `unclear` when a process
- * is just being replaced by another program and shows no environment.
- */
-const search = (
-  isWanted: (environment: ReadonlyArray<string>) => boolean,
-  { above = 0, spare = new Set() }: { readonly above?: number; readonly spare?: ReadonlySet<number> }
-): { readonly pids: ReadonlyArray<number>; readonly unclear: boolean } => {
-  const pids = (Node.allPids() ?? []).filter((pid) => pid > above && pid !== Node.ownPid && !spare.has(pid))
-  const wanted = new Set<number>()
-  let unclear = false
-  for (const pid of pids) {
-    const environment = Node.environment(pid)
-    if (environment === undefined) continue
-    if (environment.length > 0) {
-      if (isWanted(environment)) wanted.add(pid)
-    } else if (above > 0) {
-      const status = Node.status(pid)
-      if (status !== undefined && status.state !== "Z" && !status.isKernel) unclear = true
-    }
-  }
-  if (wanted.size > 0) {
-    const parents = pids.flatMap((pid) => {
-      const status = Node.status(pid)
-      return status === undefined || status.state === "Z" ? [] : [[pid, status.parent] as const]
-    })
-    let size = 0
-    while (size !== wanted.size) {
-      size = wanted.size
-      for (const [pid, parent] of parents) if (wanted.has(parent)) wanted.add(pid)
-    }
-  }
-  return { pids: [...wanted], unclear }
-}
-
-const isGroupAlive = (group: number): boolean => {
-  const pids = Node.allPids()
-  if (pids === undefined) return true
-  return pids.some((pid) => {
-    const status = Node.status(pid)
-    return status !== undefined && status.group === group && status.state !== "Z"
-  })
-}
-
-const ancestorsOf = (pid: number): ReadonlySet<number> => {
-  const ancestors = new Set<number>()
-  for (let it = Node.status(pid)?.parent ?? 0; it > 0 && !ancestors.has(it); it = Node.status(it)?.parent ?? 0) {
-    ancestors.add(it)
-  }
-  return ancestors
-}
-
-/** "<set of process ids>.<process id>.<start>": names one driver for good, as long as the machine runs. */
-const driverIdentity = globalValue(
-  "@driver/agent/Subprocess/driverIdentity",
-  () => `${Node.pidNamespace()}.${Node.ownPid}.${Node.status("self")?.startTime ?? "0"}`
-)
-
-/** Whether the driver that started a process runs, as far as can be seen. A driver that counts otherwise may run. */
-const hasLivingDriver = (environment: ReadonlyArray<string>): boolean => {
-  const marker = environment.find((entry) => entry.startsWith(`${variable}=`))
-  const [, namespace, pid, startTime] = /:(\d+)\.(\d+)\.(\d+):[^:]*$/.exec(marker ?? "") ?? []
-  if (namespace === undefined) return false
-  if (namespace !== Node.pidNamespace()) return true
-  const status = Node.status(Number(pid))
-  return status !== undefined && status.startTime === startTime && status.state !== "Z"
-}
-
-interface Tools {
-  readonly cat: string
-  readonly env: string
-  readonly nsenter: string
-  readonly setsid: string
-  readonly shell: string
-  readonly unshare: string
-}
-
-/** How a namespace is made and entered here. */
-interface NamespaceForm {
-  /** As is needs a right that root has. With a user namespace anybody may, keeps the user's id, and drops all rights. */
-  readonly withUser: boolean
-  /** Older versions of `nsenter` cannot change the directory inside. */
-  readonly directoryBy: "nsenter" | "env"
-}
-
-const forms: ReadonlyArray<NamespaceForm> = [
-  { withUser: false, directoryBy: "nsenter" },
-  { withUser: true, directoryBy: "nsenter" },
-  { withUser: false, directoryBy: "env" },
-  { withUser: true, directoryBy: "env" }
-]
-
 const detect: Effect.Effect<Context.Tag.Service<Containment>, never, Scope.Scope> = Effect.gen(function* () {
-  const tools = findTools()
+  const tools = Namespace.findTools()
   if (Either.isLeft(tools)) return processGroup(Option.some(tools.left))
   const reasons: Array<string> = []
-  for (const form of forms) {
-    const make = makeNamespace(tools.right, form)
+  for (const form of Namespace.forms) {
+    const make = Namespace.make(tools.right, form)
     const tried = yield* Effect.either(rehearse(make, tools.right.shell))
-    if (Either.isRight(tried)) return yield* namespaces(make)
+    if (Either.isRight(tried)) {
+      return { kind: "namespace", reason: Option.none(), enclose: yield* Namespace.keepReady(make) }
+    }
     const name = form.withUser ? "with a user namespace" : "without a user namespace"
     if (form.directoryBy === "nsenter") reasons.push(`${name}: ${tried.left}`)
   }
   return processGroup(Option.some(`no process-id namespace can be made here: ${reasons.join("; ")}`))
 })
 
-const findTools = (): Either.Either<Tools, string> => {
-  const missing: Array<string> = []
-  const find = (name: string) => {
-    const path = Node.systemProgram(name)
-    if (path === undefined) missing.push(name)
-    return path ?? name
-  }
-  const tools = {
-    cat: find("cat"),
-    env: find("env"),
-    nsenter: find("nsenter"),
-    setsid: find("setsid"),
-    shell: find("sh"),
-    unshare: find("unshare")
-  }
-  return missing.length === 0 ? Either.right(tools) : Either.left(`programs are missing: ${missing.join(", ")}`)
-}
-
-/**
- * Makes one namespace. Its first process ignores the deaths of its children, so that the kernel reaps them, and gives
- * a byte back when everything stands.
- */
-const makeNamespace = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosure, Node.Errno> =>
-  Effect.gen(function* () {
-    const holder = yield* Node.spawn({
-      program: tools.unshare,
-      args: [
-        ...(form.withUser ? ["--user", "--map-current-user"] : []),
-        ...["--mount", "--propagation", "slave", "--pid", "--fork", "--mount-proc", "--"],
-        ...[tools.env, "--ignore-signal=CHLD", tools.cat]
-      ],
-      cwd: "/",
-      env: {},
-      stdin: "pipe"
-    })
-
-    const empty = Effect.gen(function* () {
-      holder.destroyStdin()
-      if (yield* within(holder.exit, patience)) return true
-      Node.kill(-holder.pid, "SIGKILL")
-      return yield* within(holder.exit, patience)
-    })
-
-    yield* Effect.forkDaemon(holder.write("\n"))
-    const isReady = yield* Effect.raceFirst(
-      Effect.map(holder.stdout.next, (bytes) => bytes !== undefined),
-      Effect.delay(Effect.succeed(false), "5 seconds")
-    ).pipe(
-      Effect.interruptible,
-      Effect.orElseSucceed(() => false),
-      wallClock
-    )
-    if (!isReady) {
-      const said = yield* Effect.timeoutOption(Effect.interruptible(holder.stderr.next), "100 millis").pipe(
-        Effect.map(Option.getOrUndefined),
-        Effect.orElseSucceed(() => undefined),
-        wallClock
-      )
-      yield* empty
-      const message = said === undefined ? "unshare did not answer" : new TextDecoder().decode(said).trim()
-      return yield* Effect.fail({ code: "", message: message.split("\n").join(", ") })
-    }
-    holder.stdout.destroy()
-    holder.stderr.destroy()
-
-    const namespaces = `/proc/${holder.pid}/ns`
-    const enclosure: Enclosure = {
-      wrap: (program, args, cwd) => [
-        tools.nsenter,
-        ...(form.withUser ? [`--user=${namespaces}/user`, "--preserve-credentials"] : []),
-        `--mount=${namespaces}/mnt`,
-        `--pid=${namespaces}/pid_for_children`,
-        ...(form.directoryBy === "nsenter" ? [`--wdns=${cwd}`, "--"] : ["--", tools.env, "-C", cwd]),
-        tools.setsid,
-        program,
-        ...args
-      ],
-      signal: (pid, signal) => {
-        // `nsenter` stays outside and waits for the program, which leads a group of its own as soon as it can.
-        const leader = Node.children(pid)?.[0]
-        if (leader === undefined) {
-          Node.kill(pid, signal)
-        } else if (!Node.kill(-leader, signal)) {
-          Node.kill(leader, signal)
-        }
-        // It stops when the program does, and could then not reap it.
-        if (signal === "SIGKILL") Node.kill(pid, "SIGCONT")
-      },
-      empty: () => empty,
-      discard: Effect.asVoid(empty),
-      isUsable: () => !holder.hasExited()
-    }
-    return enclosure
-  }).pipe(Effect.uninterruptible)
+/** Says where and as what it runs, and dies of another signal than the one it gets. */
+const rehearsal = `trap 'kill -USR1 $$' TERM; echo "$PWD:$$"; while read -r line; do :; done; exit 1`
 
 /** A program runs inside, in its directory, is reached by a signal, and its death is told as it was. */
 const rehearse = (make: Effect.Effect<Enclosure, Node.Errno>, shell: string): Effect.Effect<void, string> =>
   Effect.gen(function* () {
-    const said = makeTail(stderrLimit, "tail")
+    const said = KeptBytes.make(stderrLimit, "tail")
     const isReady = yield* Deferred.make<void>()
     const { awaitStderr, awaitStdout, exit, node, signal } = yield* Effect.acquireRelease(
       launchIn(
         make,
-        { argv: [shell, "-c", 'echo "$PWD:$$"; read -r line'], cwd: "/proc", env: {}, stdin: "pipe", killAfter: 0 },
+        { argv: [shell, "-c", rehearsal], cwd: "/proc", env: {}, stdin: "pipe", killAfter: 0 },
         {
           stdout: (bytes) => Effect.zipRight(said.add(bytes), Deferred.succeed(isReady, undefined)),
           stdoutEnd: () => Deferred.succeed(isReady, undefined),
@@ -798,40 +534,7 @@ const rehearse = (make: Effect.Effect<Enclosure, Node.Errno>, shell: string): Ef
     const text = new TextDecoder().decode(said.bytes()).trim()
     if (!/^\/proc:\d+$/.test(text) || text === `/proc:${node.pid}`)
       return yield* Effect.fail(text || "nothing runs inside")
-    if (how._tag !== "Signaled" || how.signal !== "SIGTERM") {
+    if (how._tag !== "Signaled" || how.signal !== "SIGUSR1") {
       return yield* Effect.fail("the death of a program inside is not told as it was")
     }
   }).pipe(Effect.scoped)
-
-/** One namespace is kept ready from the first use on: making it then costs the caller nothing. */
-const namespaces = (make: Effect.Effect<Enclosure, Node.Errno>) =>
-  Effect.gen(function* () {
-    const scope = yield* Effect.scope
-    const spare = yield* Ref.make(Option.none<Enclosure>())
-    const oneAtATime = yield* Effect.makeSemaphore(1)
-    const take = Effect.map(
-      Ref.getAndSet(spare, Option.none()),
-      Option.filter((it) => it.isUsable())
-    )
-    yield* Effect.addFinalizer(() =>
-      Effect.flatMap(take, Option.match({ onNone: () => Effect.void, onSome: (it) => it.discard }))
-    )
-
-    const refill = Effect.gen(function* () {
-      yield* Effect.yieldNow() // the program of the caller first
-      if (Option.isSome(yield* Ref.get(spare))) return
-      yield* Effect.uninterruptible(Effect.flatMap(make, (made) => Ref.set(spare, Option.some(made))))
-    }).pipe(
-      Effect.interruptible,
-      oneAtATime.withPermitsIfAvailable(1),
-      Effect.ignore // whoever comes next makes its own, and learns why it cannot be made
-    )
-    const containment: Context.Tag.Service<Containment> = {
-      kind: "namespace",
-      reason: Option.none(),
-      enclose: Effect.flatMap(take, Option.match({ onNone: () => make, onSome: Effect.succeed })).pipe(
-        Effect.tap(() => Effect.forkIn(refill, scope))
-      )
-    }
-    return containment
-  })
