@@ -21,22 +21,23 @@ const at = (values, share) =>
 const median = (values) => at(values, 0.5)
 const ms = (value) => `${value.toFixed(2)} ms`
 
-/** A driver with the socket, the default rules, and one goal; prints the goal's socket and token. */
+/** A driver with the socket and one goal; prints the goal's socket and token. */
 const driver = `
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import { PermissionGate } from "@driver/agent/PermissionGate"
 import * as PermissionSocket from "@driver/permission/PermissionSocket"
+import { PermissionDecider } from "@driver/permission/PermissionDecider"
 import * as RulesDecider from "@driver/permission/RulesDecider"
 import { UnixSockets } from "@driver/permission/UnixSockets"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-const [directory, workspace, program] = process.argv.slice(2)
+const [directory, workspace, program, decider] = process.argv.slice(2)
 const layer = PermissionSocket.layer({ directory, program: { command: process.execPath, args: [program] } }).pipe(
   Layer.provide([
-    RulesDecider.layer(),
+    decider === "rules" ? RulesDecider.layer() : PermissionDecider.layerAllowAll,
     Layer.succeed(UnixSockets, {
       listen: (path) => NodeSocketServer.make({ path }),
       connect: (path) => NodeSocket.makeNet({ path })
@@ -59,11 +60,10 @@ Effect.gen(function* () {
 }).pipe(Effect.provide(layer), Effect.scoped, Effect.runFork)
 `
 
-const startDriver = async () => {
-  const outfile = join(directory, "driver.mjs")
-  await build({
+const bundleDriver = () =>
+  build({
     stdin: { contents: driver, resolveDir: join(root, "packages/cli"), loader: "ts" },
-    outfile,
+    outfile: join(directory, "driver.mjs"),
     bundle: true,
     platform: "node",
     target: "node20",
@@ -71,12 +71,14 @@ const startDriver = async () => {
     banner: { js: `import { createRequire } from "node:module"\nconst require = createRequire(import.meta.url)` },
     logLevel: "warning"
   })
-  const workspace = join(directory, "tree")
-  mkdirSync(workspace)
-  writeFileSync(join(workspace, "a.ts"), "")
-  const child = spawn(process.execPath, [outfile, join(directory, "state"), workspace, gate], {
-    stdio: ["ignore", "pipe", "inherit"]
-  })
+
+const workspace = join(directory, "tree")
+mkdirSync(workspace)
+writeFileSync(join(workspace, "a.ts"), "")
+
+const startDriver = async (decider) => {
+  const args = [join(directory, "driver.mjs"), join(directory, decider), workspace, gate, decider]
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
   const line = await new Promise((resolve) => child.stdout.once("data", (chunk) => resolve(String(chunk))))
   return { child, ...JSON.parse(line) }
 }
@@ -114,18 +116,34 @@ const roundTrips = (send, answers, count, from) =>
     for (let n = 0; n < concurrency; n++) ask()
   })
 
-const measure = async (label, send, answers) => {
+/** Milliseconds of both kinds that the process has used. */
+const cpuOf = (pid) => {
+  try {
+    const [, fields] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")
+    const [utime, stime] = fields.split(" ").slice(11, 13)
+    return (Number(utime) + Number(stime)) * 10
+  } catch {
+    return Number.NaN
+  }
+}
+
+const measure = async (label, send, answers, pid = process.pid) => {
   const p50 = []
   const p99 = []
+  let cpu = 0
   for (let round = 0; round <= rounds; round++) {
     const times = await roundTrips(send, answers, perRound, 1 + round * perRound)
     // The first round warms up.
-    if (round === 0) continue
+    if (round === 0) {
+      cpu = cpuOf(pid)
+      continue
+    }
     p50.push(at(times, 0.5))
     p99.push(at(times, 0.99))
   }
+  const each = ((cpuOf(pid) - cpu) * 1_000) / (rounds * perRound)
   console.log(
-    `${label.padEnd(44)} p50 ${ms(median(p50))}, p99 ${ms(median(p99))} (${concurrency} at once, ${rounds} × ${perRound})`
+    `${label.padEnd(44)} p50 ${ms(median(p50))}, p99 ${ms(median(p99))}, ${each.toFixed(0)} µs of CPU each (${concurrency} at once, ${rounds} × ${perRound})`
   )
 }
 
@@ -181,19 +199,22 @@ const question = (id, token) => ({
 const echoPath = join(directory, "echo.sock")
 const echo = createServer((socket) => socket.pipe(socket)).listen(echoPath)
 await new Promise((resolve) => echo.once("listening", resolve))
-const driverProcess = await startDriver()
+await bundleDriver()
+const plain = await startDriver("allow-all")
+const rules = await startDriver("rules")
 try {
-  for (const [label, path] of [
-    ["echo of a socket in this process (floor)", echoPath],
-    ["gate over the socket (limits 2 and 8 ms)", driverProcess.path]
+  for (const [label, path, token, pid] of [
+    ["echo of a socket in this process (floor)", echoPath, "", process.pid],
+    ["gate over the socket (limits 2 and 8 ms)", plain.path, plain.token, plain.child.pid],
+    ["gate over the socket, with the default rules", rules.path, rules.token, rules.child.pid]
   ]) {
     const socket = connect(path)
     const answers = { current: () => {} }
     linesOf(socket, (line) => answers.current(JSON.parse(line).id))
-    await measure(label, (id) => socket.write(`${JSON.stringify(question(id, driverProcess.token))}\n`), answers)
+    await measure(label, (id) => socket.write(`${JSON.stringify(question(id, token))}\n`), answers, pid)
     socket.destroy()
   }
-  const env = { DRIVER_GATE_SOCKET: driverProcess.path, DRIVER_GATE_TOKEN: driverProcess.token }
+  const env = { DRIVER_GATE_SOCKET: plain.path, DRIVER_GATE_TOKEN: plain.token }
   const program = spawn(process.execPath, [gate], { env, stdio: ["pipe", "pipe", "inherit"] })
   const answers = { current: () => {} }
   linesOf(program.stdout, (line) => answers.current(JSON.parse(line).id))
@@ -202,16 +223,16 @@ try {
     const params = { name: "permission_prompt", arguments: { tool_name: tool, input, tool_use_id: `toolu_${id}` } }
     program.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params })}\n`)
   }
-  await measure("gate through its program", send, answers)
+  await measure("gate through its program", send, answers, program.pid)
+  const asked = (rounds + 1) * perRound
+  console.log(`gate program after ${asked} questions, resident    ${residentMegabytes(program.pid).toFixed(1)} MB`)
   console.log(
-    `gate program after ${(rounds + 1) * perRound} questions, resident    ${residentMegabytes(program.pid).toFixed(1)} MB`
-  )
-  console.log(
-    `driver after ${2 * (rounds + 1) * perRound} questions, resident          ${residentMegabytes(driverProcess.child.pid).toFixed(1)} MB`
+    `driver after ${2 * asked} questions, resident          ${residentMegabytes(plain.child.pid).toFixed(1)} MB`
   )
   program.stdin.end()
 } finally {
-  driverProcess.child.kill()
+  plain.child.kill()
+  rules.child.kill()
   echo.close()
   rmSync(directory, { recursive: true, force: true })
 }

@@ -35,13 +35,15 @@ const normalise = (text) =>
   text
     .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "")
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<id>")
+    .replace(/~?(\/[\w.<>~-]+){2,}/g, "<path>")
     .replace(/\b[0-9a-f]{8}\b/g, "<short id>")
     .replace(/\b[0-9a-f]{40}\b/g, "<commit>")
     .replace(/"(elapsed|wall_time)": ?\d+/g, '"$1": <time>')
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<moment>")
-    .replace(/(\/[\w.<>~-]+){2,}/g, "<path>")
     .replace(/\b\d+(\.\d+)?\s?(ms|s|seconds?|minutes?|m)\b(\s?\d+(\.\d+)?\s?(ms|s|m)\b)*/g, "<time>")
     .split("\n")
+    // What npm says of itself.
+    .filter((line) => !line.startsWith("> "))
     .map((line) => line.trimEnd())
     .join("\n")
     .trim()
@@ -105,8 +107,10 @@ for (const readme of readmes) {
           if (script !== "demo") continue
         }
         const cwd = script === undefined ? repository : root
-        const result = spawnSync("bash", ["-c", line], { cwd, env, encoding: "utf8", timeout: 120_000 })
-        printed += result.stdout + (script === undefined ? "" : result.stderr)
+        // npm wants the reader's own home, with its settings.
+        const as = script === undefined ? env : process.env
+        const result = spawnSync("bash", ["-c", line], { cwd, env: as, encoding: "utf8", timeout: 120_000 })
+        printed += result.stdout
         if (result.status !== 0) {
           offences.push(
             `${where}: \`${line}\` ended with ${result.status ?? result.signal}:\n${result.stdout}${result.stderr}`
@@ -114,7 +118,8 @@ for (const readme of readmes) {
         }
       }
     } else if (language === "json" || language === "text") {
-      if (/[┌─▶◀┐└┘│▲▼]/.test(code) && language === "text" && printed === undefined) return
+      // A drawing.
+      if (/[◀▶▲▼]/.test(code)) return
       if (printed === undefined) offences.push(`${where}: there is no sh block before this output`)
       else if (normalise(printed) !== normalise(code)) {
         offences.push(
