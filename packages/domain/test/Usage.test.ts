@@ -11,7 +11,7 @@ import {
 } from "@driver/domain/Usage"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Option } from "effect"
+import { Duration, Either, Option, Schema } from "effect"
 
 const tokens = (input: number, output = 0, cacheRead = 0, cacheCreation = 0) =>
   new TokenUsage({ input, output, cacheRead, cacheCreation })
@@ -108,6 +108,13 @@ describe("Usage", () => {
     deepStrictEqual(knownCost(usage), Option.none())
     assert.strictEqual(usage.costUsd, 1)
     deepStrictEqual(knownCost(Usage.zero), Option.some(0))
+  })
+
+  it("refuses a cost that JSON cannot write", () => {
+    const wire = Schema.encodeSync(Usage)(Usage.zero)
+    for (const known_cost_usd of [Number.POSITIVE_INFINITY, Number.NaN, -1]) {
+      assert.isTrue(Either.isLeft(Schema.decodeUnknownEither(Usage)({ ...wire, known_cost_usd })))
+    }
   })
 
   it("replaces only the fields that are named", () => {

@@ -384,6 +384,18 @@ describe("Acceptance", () => {
       })
     )
 
+    it.live("takes out a secret that is cut where the kept part of standard error begins", () =>
+      Effect.gen(function* () {
+        const secret = `begin-${"0123456789".repeat(20)}-end`
+        const result = yield* resultOf(shell(`for i in $(seq 400); do echo '${secret}'; done >&2; exit 1`), () => {}, {
+          secrets: [Redacted.make(secret)],
+          evidenceBytes: 64 * 1024
+        })
+        assert.include(evidenceOf(result), "[redacted]")
+        assert.notMatch(evidenceOf(result), /\d{4}/)
+      })
+    )
+
     it.live("takes out a secret that the cut goes through", () =>
       Effect.gen(function* () {
         const secret = `begin-${"0123456789".repeat(20)}-end`
@@ -799,13 +811,20 @@ describe("Acceptance", () => {
         const told = yield* Ref.make<ReadonlyArray<number>>([])
         const goal = goalWith(
           new FileMatches({ path: "made.txt", regex: "x" }),
-          shell("while ! test -e go; do sleep 0.01; done; echo x > made.txt"),
-          shell("touch go"),
+          shell("while ! test -e told; do sleep 0.01; done; echo x > made.txt"),
+          shell("true"),
           new Custom({ name: "mine", args: {} })
         )
         const mine: CustomCriterion = () => Effect.succeed({ passed: false, message: "no", evidence: Option.none() })
         const verdict = yield* Effect.flatMap(Acceptance, (it) =>
-          it.evaluate(goal, world.info, { onResult: (result) => Ref.update(told, (all) => [...all, result.index]) })
+          it.evaluate(goal, world.info, {
+            // The first command waits until the second one has been told.
+            onResult: (result) =>
+              Effect.zipRight(
+                Ref.update(told, (all) => [...all, result.index]),
+                Effect.sync(() => result.index === 2 && fs.writeFileSync(path.join(world.directory, "told"), ""))
+              )
+          })
         ).pipe(Effect.provide(layer({ custom: { mine } })))
         assert.isFalse(verdict.met)
         deepStrictEqual(

@@ -33,8 +33,6 @@ export const makeByteTail = (limit: number): ByteTail => {
       // Full: from here on the oldest bytes are overwritten.
       dropped = true
       const rest = chunk.subarray(Math.max(room, chunk.length - limit))
-      const skipped = chunk.length - room - rest.length
-      next = limit === 0 ? 0 : (next + skipped) % limit
       const first = rest.subarray(0, limit - next)
       store.set(first, next)
       store.set(rest.subarray(first.length), 0)
