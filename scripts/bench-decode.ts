@@ -40,12 +40,13 @@ let events = 0
 const decodeAll = Effect.suspend(() => {
   let turn = fresh()
   return Stream.fromIterable(blocks).pipe(
+    // One block per chunk, as a pipe gives them.
     Stream.rechunk(1),
-    JsonLines.decode({ maxLineBytes: 64 * 1024 * 1024 }),
-    Stream.runForEachChunk((values) =>
+    JsonLines.decode({ maxLineBytes: 64 * 1024 * 1024, read: ClaudeEvents.decode }),
+    Stream.runForEachChunk((decoded) =>
       Effect.sync(() => {
-        for (const value of values) {
-          const [next, told] = ClaudeEvents.step(turn, ClaudeEvents.decode(value))
+        for (const event of decoded) {
+          const [next, told] = ClaudeEvents.step(turn, event)
           events += told.length
           turn = ClaudeEvents.isDrained(next) ? fresh() : next
         }

@@ -4,6 +4,7 @@ export default defineProject({
   test: {
     name: "cli",
     include: ["test/**/*.test.ts"],
+    setupFiles: ["../../scripts/vitest-setup.mjs"],
     // The process-level tests run the command as it is shipped.
     globalSetup: ["../../scripts/build-cli-once.mjs"],
     testTimeout: 60_000

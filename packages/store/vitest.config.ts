@@ -4,6 +4,7 @@ export default defineProject({
   test: {
     name: "store",
     include: ["test/**/*.test.ts"],
+    setupFiles: ["../../scripts/vitest-setup.mjs"],
     // Processes, and a database server that others use too.
     testTimeout: 30_000,
     globalSetup: ["../../scripts/build-programs.mjs"]

@@ -15,6 +15,7 @@
  * ticket does), bounds no turn as a whole and retries nothing: the goal loop does both.
  */
 import type { SessionId } from "@driver/domain/Binding"
+import { TokenUsage } from "@driver/domain/Usage"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
@@ -82,6 +83,8 @@ interface Session {
 /** A turn that is running. */
 interface Running {
   readonly turn: ClaudeEvents.Turn
+  /** The prompt is out. Before, there is nothing to stop. */
+  readonly prompted: boolean
   /** Lines of this turn so far. */
   readonly lines: number
   /** Why and since when the program is being stopped; milliseconds since the epoch, like all moments here. */
@@ -136,7 +139,15 @@ const open = (
       const { sessionId } = yield* Ref.get(session)
       const argv = ClaudeCommand.commandLine(settings, { gate: program, resume: sessionId, promptFile })
       const { killAfter, maxLineBytes } = settings
-      const process = yield* ClaudeProcess.start({ argv, cwd: workspace, env, killAfter, maxLineBytes, gate })
+      const process = yield* ClaudeProcess.start({
+        argv,
+        cwd: workspace,
+        env,
+        killAfter,
+        maxLineBytes,
+        gate,
+        streaming
+      })
       yield* Option.match(sessionId, { onNone: () => Effect.void, onSome: (id) => process.addMarker(marker(id)) })
       yield* Ref.update(session, (before) => ({ ...before, process: Option.some(process), served: false }))
       return process
@@ -176,6 +187,7 @@ const open = (
           const { announced } = yield* Ref.get(session)
           const running = yield* Ref.make<Running>({
             turn: ClaudeEvents.begin({ sessionId: announced, compacts }),
+            prompted: false,
             lines: 0,
             stopping: Option.none(),
             restedAt: Option.none(),
@@ -197,16 +209,26 @@ const open = (
         /** For as long as the turn runs, and to be interrupted with it, whatever forks it may not be. */
         const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkIn(Effect.interruptible(effect), scope)
 
+        // What is written is not awaited: a program that does not read would hold the turn before anybody watches it. One
+        // that cannot be written to has ended, which its inbox says.
         const give = (process: ClaudeProcess.ClaudeProcess) =>
           Effect.gen(function* () {
             yield* process.listen
-            const uuid = yield* randomUuid
-            const write = streaming
-              ? process.write(ClaudeCommand.userLine(text, uuid))
-              : Effect.zipLeft(process.write(text), process.endInput)
-            // Not awaited: a program that does not read would hold the turn before anybody watches it. One that cannot
-            // be written to has ended, which its inbox says.
-            yield* fork(write)
+            yield* Ref.update(running, (it) => ({ ...it, prompted: !streaming }))
+            if (!streaming) return yield* fork(Effect.zipLeft(process.write(text), process.endInput))
+            yield* fork(
+              Effect.flatMap(process.greeting, (greeting) => process.inbox.offer({ _tag: "Greeted", greeting }))
+            )
+          })
+
+        /** Writes the prompt, unless the program has said that it would not be safe, or should not go on. */
+        const onGreeted = (greeting: Option.Option<ClaudeProcess.Greeting>) =>
+          Effect.gen(function* () {
+            const problem = Option.flatMap(greeting, (said) => ClaudeCommand.greetingProblem(settings, said))
+            if (Option.isSome(problem)) return yield* fail(problem.value)
+            yield* Ref.update(running, (it) => ({ ...it, prompted: true }))
+            const process = yield* Ref.get(current)
+            yield* fork(process.write(ClaudeCommand.userLine(text, yield* randomUuid)))
           })
 
         const close = Effect.flatMap(Ref.get(current), discard)
@@ -241,13 +263,13 @@ const open = (
           events: ReadonlyArray<AgentEvent>
         ): Effect.Effect<Chunk.Chunk<AgentEvent>, Option.Option<AgentError>> =>
           Effect.gen(function* () {
-            const { turn: folded } = yield* Ref.get(running)
+            const { prompted, turn: folded } = yield* Ref.get(running)
             if (isNotLoggedIn(result.end)) {
               return yield* fail(ClaudeCommand.notLoggedIn(settings.binary, redact(result.end.failure.message)))
             }
             yield* Ref.update(running, (it) => ({ ...it, over: true }))
             yield* Effect.flatMap(Ref.get(current), (process) => process.rest)
-            if (!ClaudeEvents.canGoOn(folded)) yield* close
+            if (prompted && !ClaudeEvents.canGoOn(folded)) yield* close
             return Chunk.unsafeFromArray([...events, AgentEvent.TurnEnded({ result: redactResult(result, redact) })])
           })
 
@@ -258,11 +280,16 @@ const open = (
             const events: Array<AgentEvent> = []
             for (const item of incoming) {
               if (item._tag === "InterruptRequested") {
-                const { stopping } = yield* Ref.get(running)
+                const { prompted, stopping, turn: folded } = yield* Ref.get(running)
+                if (!prompted) return yield* finish(beforeThePrompt(folded), events)
                 if (Option.isNone(stopping)) yield* stop(TurnEnd.Interrupted())
                 continue
               }
-              const problem = Option.none<AgentError>()
+              if (item._tag === "Greeted") {
+                yield* onGreeted(item.greeting)
+                continue
+              }
+              const problem = problemOf(settings, gateName, item)
               if (Option.isSome(problem)) {
                 // Nothing may run any more, not even what it would do on its way out.
                 yield* Effect.flatMap(Ref.get(current), (process) => process.signal("SIGKILL"))
@@ -324,7 +351,6 @@ const open = (
             const it = yield* Ref.get(running)
             const { backgroundTasks } = it.turn
             if (reason === "silence") return yield* fail(new AgentStalled({ idleFor: settings.idleLimit }))
-            if (reason === "background" || reason === "stopping") yield* close
             const end = Option.match(it.stopping, {
               onNone: () => TurnEnd.Interrupted(),
               onSome: (stopping) => stopping.end
@@ -401,13 +427,14 @@ const open = (
         const stopSoftly = (it: Running, process: ClaudeProcess.ClaudeProcess) =>
           Effect.gen(function* () {
             if (settings.mode !== "warm" || ClaudeEvents.hasResult(it.turn)) return false
+            if (!it.prompted) return true
             const now = yield* Clock.currentTimeMillis
             const untilResult = Effect.iterate(it, {
               while: ({ turn: folded }) => !ClaudeEvents.hasResult(folded) || ClaudeEvents.isWorking(folded),
               body: (state) =>
                 Effect.map(process.inbox.takeAll, ([messages]) =>
                   Chunk.reduce(messages, state, (folded, item) =>
-                    item._tag === "InterruptRequested" ? folded : fold(folded, item, now)[1]
+                    item._tag === "InterruptRequested" || item._tag === "Greeted" ? folded : fold(folded, item, now)[1]
                   )
                 )
             })
@@ -456,6 +483,13 @@ const open = (
       )
     }
   })
+
+/** The result of a turn that ended before the program got its prompt: it is known to have cost nothing. */
+const beforeThePrompt = (turn: ClaudeEvents.Turn): TurnResult => ({
+  ...ClaudeEvents.resultOf(turn, TurnEnd.Interrupted(), 0),
+  usage: Option.some(TokenUsage.zero),
+  costUsd: Option.some(0)
+})
 
 const closedInMidTurn = new AgentExited({ exit: "its session was closed", stderrTail: "" })
 

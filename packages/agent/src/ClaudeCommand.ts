@@ -222,6 +222,9 @@ export const compactText = (focus: string): string => `/compact ${focus}`.trimEn
 
 export const interruptLine = (requestId: string): string => controlLine(requestId, { subtype: "interrupt" })
 
+/** Asks who it is and how it is set: answered before any prompt. */
+export const greetingLine = (requestId: string): string => controlLine(requestId, { subtype: "initialize" })
+
 /** Asks which MCP servers are connected. */
 export const mcpStatusLine = (requestId: string): string => controlLine(requestId, { subtype: "mcp_status" })
 
@@ -301,6 +304,16 @@ export const safetyProblem = (init: Init, gate: Option.Option<string>): Option.O
   if (Option.isSome(mode) || Option.isNone(gate)) return mode
   return gateProblem(gateStatus(init.mcpServers, gate.value), gate.value)
 }
+
+/** The same of its answer to the greeting, as far as that says it: the first event of the turn will say all of it. */
+export const greetingProblem = (
+  settings: Pick<ResolvedSettings, "binary" | "supportedVersions">,
+  greeting: { readonly version: string | undefined; readonly permissionMode: string | undefined }
+): Option.Option<AgentUnavailable | AgentUnsafe> =>
+  Option.orElse(
+    Option.flatMap(Option.fromNullable(greeting.version), (version) => versionProblem(settings, version)),
+    () => Option.flatMap(Option.fromNullable(greeting.permissionMode), modeProblem)
+  )
 
 export const modeProblem = (permissionMode: string): Option.Option<AgentUnsafe> =>
   permissionMode === "default"

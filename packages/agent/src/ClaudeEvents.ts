@@ -186,6 +186,8 @@ export type ClaudeEvent =
       readonly requestId: string | undefined
       readonly error: string | undefined
       readonly mcpServers: ReadonlyArray<McpServerStatus> | undefined
+      readonly version: string | undefined
+      readonly permissionMode: string | undefined
     }
   /** A sign of life that says nothing else. */
   | { readonly _tag: "Heartbeat" }
@@ -518,12 +520,15 @@ const decodeControlRequest = (line: Json): ClaudeEvent => {
 const decodeControlResponse = (line: Json): ClaudeEvent => {
   const response = record(line["response"])
   if (response === undefined) return unreadable("control_response")
-  const mcpServers = record(response["response"])?.["mcpServers"]
+  const said = record(response["response"]) ?? nothing
+  const mcpServers = said["mcpServers"]
   return {
     _tag: "ControlResponse",
     requestId: string(response["request_id"]),
     error: response["subtype"] === "error" ? (string(response["error"]) ?? "unknown") : undefined,
-    mcpServers: Array.isArray(mcpServers) ? servers(mcpServers) : undefined
+    mcpServers: Array.isArray(mcpServers) ? servers(mcpServers) : undefined,
+    version: string(said["claude_code_version"]),
+    permissionMode: string(said["current_permission_mode"])
   }
 }
 
@@ -711,8 +716,10 @@ const onAssistant = (before: Turn, event: Event<"Assistant">): readonly [Turn, R
         break
     }
   }
-  const model = main ? Option.fromNullable(event.model) : metered[0].model
-  return [{ ...metered[0], model, openTools }, [...events, ...metered[1], ...said]]
+  const [turn, charged] = metered
+  const isSame = openTools === turn.openTools && (!main || Option.contains(turn.model, event.model))
+  const next = isSame ? turn : { ...turn, model: main ? Option.fromNullable(event.model) : turn.model, openTools }
+  return [next, events.length + charged.length === 0 ? said : [...events, ...charged, ...said]]
 }
 
 /** Charges a provider call once, however many lines it gives. */
@@ -830,7 +837,7 @@ const onResult = (before: Turn, event: Event<"Result">): readonly [Turn, Readonl
       ...turn,
       results: turn.results + 1,
       lastResult: Option.some(event),
-      spent: turn.spent && event.spent && addSpent(turn.spent, event.spent),
+      spent: turn.results === 0 ? event.spent : turn.spent && event.spent && addSpent(turn.spent, event.spent),
       contextWindow: Option.orElse(windowOf(event.windows, turn.model), () => turn.contextWindow),
       // A result ends its calls, also those that were cut off.
       openTools: HashSet.empty()

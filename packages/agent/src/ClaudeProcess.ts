@@ -6,8 +6,9 @@
  */
 import { PermissionCancelled } from "@driver/domain/Permission"
 import type { PlatformError } from "@effect/platform/Error"
-import * as Chunk from "effect/Chunk"
-import type * as Duration from "effect/Duration"
+import type * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
@@ -29,6 +30,11 @@ export type Incoming =
   | ClaudeEvents.ClaudeEvent
   /** Somebody wants the turn to end. */
   | { readonly _tag: "InterruptRequested" }
+  /** The program is there and has said who it is, or has not for a minute: it may be given the prompt. */
+  | { readonly _tag: "Greeted"; readonly greeting: Option.Option<Greeting> }
+
+/** What the program says of itself before any prompt. */
+export type Greeting = ClaudeEvents.Event<"ControlResponse">
 
 /** There will be no more lines. */
 export interface Ended {
@@ -57,6 +63,8 @@ export interface ClaudeProcess {
   readonly signal: Subprocess.Subprocess["signal"]
   /** What carries this in its environment is a descendant, and is killed with the process. */
   readonly addMarker: Subprocess.Subprocess["addMarker"]
+  /** Resolves with the answer to the greeting; with none when the program has not given one in a minute. */
+  readonly greeting: Effect.Effect<Option.Option<Greeting>>
   /** A new id for a control request. */
   readonly requestId: Effect.Effect<string>
   /** Waits for the process to end by itself. */
@@ -76,6 +84,8 @@ export const start = (options: {
   readonly killAfter: Duration.Duration
   readonly maxLineBytes: number
   readonly gate: GateTicket
+  /** Whether it reads the control protocol on standard input: then it is greeted. */
+  readonly streaming: boolean
 }) =>
   Effect.gen(function* () {
     const owner = yield* Effect.scope
@@ -99,7 +109,7 @@ interface Life {
 
 const run = (options: Parameters<typeof start>[0], { close, closing, owner, scope }: Life) =>
   Effect.gen(function* () {
-    const { argv, cwd, env, gate, killAfter, maxLineBytes } = options
+    const { argv, cwd, env, gate, killAfter, maxLineBytes, streaming } = options
     const subprocess = yield* Subprocess.start({ argv, cwd, env, stdin: "pipe", killAfter })
     const inbox = yield* Mailbox.make<Incoming, Ended>()
     // Whoever still reads when the process is closed must not wait for ever.
@@ -109,6 +119,7 @@ const run = (options: Parameters<typeof start>[0], { close, closing, owner, scop
     const listening = yield* Ref.make(false)
     const questions = yield* FiberMap.make<string>()
     const requests = yield* Ref.make(0)
+    const greeted = yield* Deferred.make<Greeting>()
 
     const write = (line: string) =>
       subprocess.write(line).pipe(
@@ -145,6 +156,10 @@ const run = (options: Parameters<typeof start>[0], { close, closing, owner, scop
             case "OtherRequest":
               yield* write(ClaudeCommand.unsupportedLine(event.requestId, event.subtype))
               break
+            case "ControlResponse":
+              if (event.requestId === greetingId) yield* Deferred.succeed(greeted, event)
+              else forTurn.push(event)
+              break
             default:
               forTurn.push(event)
           }
@@ -157,8 +172,8 @@ const run = (options: Parameters<typeof start>[0], { close, closing, owner, scop
       })
 
     const read = subprocess.stdout.pipe(
-      JsonLines.decode({ maxLineBytes }),
-      Stream.runForEachChunk((lines) => receive(Chunk.map(lines, ClaudeEvents.decode))),
+      JsonLines.decode({ maxLineBytes, read: ClaudeEvents.decode }),
+      Stream.runForEachChunk(receive),
       Effect.match({ onFailure: Option.some, onSuccess: () => Option.none() }),
       Effect.flatMap((error) =>
         Effect.gen(function* () {
@@ -171,6 +186,10 @@ const run = (options: Parameters<typeof start>[0], { close, closing, owner, scop
     )
     // The process may be started where nothing can be interrupted; its reader must be.
     const reader = yield* Effect.forkIn(Effect.interruptible(read), scope)
+
+    if (streaming) {
+      yield* Effect.forkIn(Effect.interruptible(write(ClaudeCommand.greetingLine(greetingId))), scope)
+    }
 
     const claude: ClaudeProcess = {
       inbox,
@@ -185,6 +204,7 @@ const run = (options: Parameters<typeof start>[0], { close, closing, owner, scop
       endInput: subprocess.endStdin,
       signal: subprocess.signal,
       addMarker: subprocess.addMarker,
+      greeting: Effect.timeoutOption(Deferred.await(greeted), greetingGrace),
       requestId: Effect.map(
         Ref.updateAndGet(requests, (n) => n + 1),
         (n) => `driver-${n}`
@@ -194,5 +214,9 @@ const run = (options: Parameters<typeof start>[0], { close, closing, owner, scop
     }
     return claude
   })
+
+const greetingId = "driver-greeting"
+/** It takes half a second to start. One that does not answer may be one that does not know the question. */
+const greetingGrace = Duration.minutes(1)
 
 const withdrawn = new PermissionCancelled({})

@@ -6,6 +6,7 @@
  */
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -74,33 +75,33 @@ const join = (parts: ReadonlyArray<Uint8Array>, bytes: number): Uint8Array => {
   return joined
 }
 
-/** Adds the value of a line to `values`. Empty lines are skipped. */
-const parseLine = (bytes: Uint8Array, values: Array<unknown>): Option.Option<NotJson> => {
+/** The value of a line, nothing for an empty one. */
+const parseLine = (bytes: Uint8Array): Either.Either<Option.Option<unknown>, NotJson> => {
   const line = utf8.decode(bytes)
   try {
-    values.push(JSON.parse(line))
-    return Option.none()
+    return Either.right(Option.some(JSON.parse(line)))
   } catch {
-    return line.trim() === "" ? Option.none() : Option.some(new NotJson({ excerpt: excerpt(line) }))
+    return line.trim() === "" ? Either.right(Option.none()) : Either.left(new NotJson({ excerpt: excerpt(line) }))
   }
 }
 
 /**
- * The JSON values of the lines, in order. Fails at the first line that is not JSON, that is longer than `maxLineBytes`,
+ * What `read` makes of the JSON values of the lines, in order. It is called as soon as a line is parsed, so that not all
+ * of what a block of bytes holds is kept at once. Fails at the first line that is not JSON, that is longer than `maxLineBytes`,
  * or that is torn by the end of the bytes; all values before it are delivered.
  */
 export const decode =
-  (options: { readonly maxLineBytes: number }) =>
-  <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<unknown, E | JsonLinesError, R> => {
-    const { maxLineBytes } = options
+  <A>(options: { readonly maxLineBytes: number; readonly read: (value: unknown) => A }) =>
+  <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<A, E | JsonLinesError, R> => {
+    const { maxLineBytes, read } = options
     const tooLong = new LineTooLong({ limit: maxLineBytes })
 
-    type Lines = Channel.Channel<Chunk.Chunk<unknown>, Chunk.Chunk<Uint8Array>, E | JsonLinesError, E, unknown, unknown>
+    type Lines = Channel.Channel<Chunk.Chunk<A>, Chunk.Chunk<Uint8Array>, E | JsonLinesError, E, unknown, unknown>
 
-    const emit = (values: Array<unknown>, next: Lines): Lines =>
-      values.length === 0 ? next : Channel.zipRight(Channel.write(Chunk.unsafeFromArray(values)), next)
+    const emit = (values: Array<A>, after: Lines): Lines =>
+      values.length === 0 ? after : Channel.zipRight(Channel.write(Chunk.unsafeFromArray(values)), after)
 
-    const read = (pending: Pending): Lines =>
+    const next = (pending: Pending): Lines =>
       Channel.readWithCause({
         onInput: (chunk: Chunk.Chunk<Uint8Array>) => take(pending, chunk),
         onFailure: (cause) => Channel.failCause(cause),
@@ -108,7 +109,7 @@ export const decode =
       })
 
     const take = (before: Pending, chunk: Chunk.Chunk<Uint8Array>): Lines => {
-      const values: Array<unknown> = []
+      const values: Array<A> = []
       let pending = before
       for (const block of chunk) {
         let start = 0
@@ -116,8 +117,9 @@ export const decode =
           const head = block.subarray(start, end)
           if (pending.bytes + head.length > maxLineBytes) return emit(values, Channel.fail(tooLong))
           const line = pending.bytes === 0 ? head : join([...pending.parts, head], pending.bytes + head.length)
-          const error = parseLine(line, values)
-          if (Option.isSome(error)) return emit(values, Channel.fail(error.value))
+          const value = parseLine(line)
+          if (Either.isLeft(value)) return emit(values, Channel.fail(value.left))
+          if (Option.isSome(value.right)) values.push(read(value.right.value))
           pending = { parts: [], bytes: 0 }
           start = end + 1
         }
@@ -126,20 +128,18 @@ export const decode =
         pending.bytes += block.length - start
         if (pending.bytes > maxLineBytes) return emit(values, Channel.fail(tooLong))
       }
-      return emit(values, read(pending))
+      return emit(values, next(pending))
     }
 
     /** A last line without a line feed: complete, or torn. */
-    const last = ({ bytes: length, parts }: Pending): Lines => {
-      const values: Array<unknown> = []
-      return Option.match(parseLine(join(parts, length), values), {
-        onNone: () => emit(values, Channel.void),
-        onSome: (torn) => Channel.fail(new TornLine({ excerpt: torn.excerpt }))
+    const last = ({ bytes: length, parts }: Pending): Lines =>
+      Either.match(parseLine(join(parts, length)), {
+        onLeft: (torn) => Channel.fail(new TornLine({ excerpt: torn.excerpt })),
+        onRight: (value) => emit(Option.toArray(Option.map(value, read)), Channel.void)
       })
-    }
 
     return Stream.pipeThroughChannelOrFail(
       bytes,
-      Channel.suspend(() => read({ parts: [], bytes: 0 }))
+      Channel.suspend(() => next({ parts: [], bytes: 0 }))
     )
   }

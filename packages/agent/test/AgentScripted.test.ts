@@ -18,8 +18,9 @@ import type { GateTicket, ToolCall } from "@driver/agent/PermissionGate"
 import { SessionId } from "@driver/domain/Binding"
 import { GoalId } from "@driver/domain/Goal"
 import { AllowOnce, Deny } from "@driver/domain/Permission"
-import { assert, describe, it } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import { Chunk, Duration, Effect, Exit, Fiber, Option, Ref, Schema, Scope, Stream, TestClock } from "effect"
+import { assert } from "./support/assert.js"
 
 const goalId = (n: number) => Schema.decodeSync(GoalId)(`00000000-0000-4000-8000-00000000000${n}`)
 const sessionId = (id: string) => Schema.decodeSync(SessionId)(id)

@@ -4,8 +4,9 @@ import { AgentEvent } from "@driver/agent/Agent"
 import type { ToolCall } from "@driver/agent/PermissionGate"
 import { AllowOnce, Deny } from "@driver/domain/Permission"
 import { TokenUsage } from "@driver/domain/Usage"
-import { assert, describe, it } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Option, Ref, Schedule, Scope, Stream } from "effect"
+import { assert } from "./support/assert.js"
 import * as captures from "./support/captures.js"
 import {
   ask,
@@ -162,6 +163,25 @@ describe("ClaudeCode, warm", () => {
       assert.strictEqual(endOf(yield* Fiber.join(fiber)), "interrupted")
       assert.strictEqual(endOf(yield* ask(session, "go on", 2)), "completed: next")
       assert.strictEqual(world.starts().length, 1)
+    })
+  )
+
+  it.scopedLive("ends a turn at once that is interrupted before the program is ready, and keeps the process", () =>
+    Effect.gen(function* () {
+      const world = yield* makeWorld({ startup: { delay: "700ms" }, ...turns([{ say: "one" }]) })
+      const session = yield* openSession(world)
+      const { fiber } = yield* reading(session, "do it")
+      yield* Effect.repeat(session.interrupt, {
+        until: () => Effect.map(Fiber.status(fiber), (status) => status._tag === "Done"),
+        schedule: Schedule.spaced("5 millis")
+      })
+      const events = yield* Fiber.join(fiber)
+      assert.strictEqual(endOf(events), "interrupted")
+      assert.deepStrictEqual(resultOf(events).costUsd, Option.some(0))
+      yield* Fiber.interrupt((yield* reading(session, "do it")).fiber)
+      assert.strictEqual(endOf(yield* ask(session, "do it", 2)), "completed: one")
+      assert.strictEqual(world.starts().length, 1)
+      assert.strictEqual(world.log().filter((entry) => "prompt" in entry).length, 1)
     })
   )
 

@@ -1,8 +1,9 @@
 import * as ClaudeCommand from "@driver/agent/ClaudeCommand"
 import type * as ClaudeEvents from "@driver/agent/ClaudeEvents"
 import { AllowOnce, AllowSession, Deny, PermissionCancelled, Unavailable } from "@driver/domain/Permission"
-import { assert, describe, it } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import { Option } from "effect"
+import { assert } from "./support/assert.js"
 import * as captures from "./support/captures.js"
 import { sessionId } from "./support/claude.js"
 

@@ -1,6 +1,7 @@
 import * as JsonLines from "@driver/agent/JsonLines"
-import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, FastCheck as fc, Option, Ref, Stream } from "effect"
+import { describe, it } from "@effect/vitest"
+import { Chunk, Effect, FastCheck as fc, identity, Option, Ref, Stream } from "effect"
+import { assert } from "./support/assert.js"
 
 const encoder = new TextEncoder()
 
@@ -12,7 +13,7 @@ const run = (blocks: ReadonlyArray<string | Uint8Array>, maxLineBytes = 1_000) =
       Stream.map((block) => (typeof block === "string" ? encoder.encode(block) : block)),
       // One block per chunk, as a pipe delivers them.
       Stream.rechunk(1),
-      JsonLines.decode({ maxLineBytes }),
+      JsonLines.decode({ maxLineBytes, read: identity }),
       Stream.runForEach((value) => Ref.update(values, (all) => [...all, value])),
       Effect.match({ onFailure: (e) => Option.some(e), onSuccess: () => Option.none() })
     )
@@ -75,7 +76,7 @@ describe("JsonLines", () => {
   it.effect("passes the failure of the bytes on", () =>
     Effect.gen(function* () {
       const error = yield* Stream.concat(Stream.succeed(encoder.encode("1\n")), Stream.fail("broken pipe")).pipe(
-        JsonLines.decode({ maxLineBytes: 10 }),
+        JsonLines.decode({ maxLineBytes: 10, read: identity }),
         Stream.runDrain,
         Effect.flip
       )
@@ -93,7 +94,7 @@ describe("JsonLines", () => {
       )
       const values = yield* Stream.fromIterable(blocks).pipe(
         Stream.rechunk(1),
-        JsonLines.decode({ maxLineBytes: 20_000_000 }),
+        JsonLines.decode({ maxLineBytes: 20_000_000, read: identity }),
         Stream.runCollect,
         // Joining the parts again for each block would take minutes.
         Effect.timeout("5 seconds")

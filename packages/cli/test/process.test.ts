@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { BudgetExhausted } from "@driver/domain/Outcome"
 import { assert, describe, it } from "@effect/vitest"
 import { Option } from "effect"
 import { makeWorld, outcomeOf, writeHello } from "./support/process.js"
@@ -36,7 +37,7 @@ describe.concurrent("driver run", () => {
     world.write("driver.yaml", "agent: { kind: stub, scenario: scenario.json }\nstuck: { same_failures: 0 }\n")
     const ended = await world.driver(["run", "hello.yaml", "--json"])
     const { outcome } = outcomeOf(ended)
-    assert.deepStrictEqual([ended.code, outcome], [1, { ...outcome, _tag: "BudgetExhausted" }])
+    assert.deepStrictEqual([ended.code, outcome], [1, new BudgetExhausted({ axis: "turns" })])
   })
 
   it("ends with 1 when the goal is stuck", async (context) => {

@@ -4,7 +4,7 @@
  *
  *   hello{id, token}           ─▶  welcome{id}
  *   decide{id, token, request} ─▶  waiting{id, timeout_ms}*  decision{id, response}
- *   cancel{id, token}          ─▶  error{id}, and the question is withdrawn
+ *   cancel{id, token}          ─▶  the question is withdrawn, and answered with a denial
  *   anything else              ─▶  error{id | null, message}
  *
  * `hello` is not needed, but only who has shown a valid token may send long lines.

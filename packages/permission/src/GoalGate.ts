@@ -33,13 +33,14 @@ import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { canonicalJson, deepest, isShallow } from "./internal/canonicalJson.js"
+import { makeDeadlines } from "./internal/deadlines.js"
 import { addAdvisories, type PermissionAdvisor, PermissionAdvisors } from "./PermissionAdvisors.js"
 import { type DecisionContext, PermissionDecider } from "./PermissionDecider.js"
 import * as SessionCache from "./SessionCache.js"
@@ -63,19 +64,29 @@ export const defaults: Settings = {
   cacheCapacity: SessionCache.defaultCapacity
 }
 
-/** What the door through which a question came needs. */
+/** The door through which a question came, and goes back. */
 export interface Door {
   /** Longest changed input, as JSON in UTF-16 units, that can be carried back. */
   readonly longestUpdate: number
+  /** Called once, with the answer, after it was recorded. */
+  readonly onAnswer: (outcome: PermissionOutcome) => Effect.Effect<void>
   /** Told when the question may take this much longer from now, because a person is asked. */
   readonly onWait: (duration: Duration.Duration) => Effect.Effect<void>
 }
 
-export const inProcess: Door = { longestUpdate: Number.POSITIVE_INFINITY, onWait: () => Effect.void }
+/** A question that was asked and is not answered yet, or no more. */
+export interface Question {
+  /** Resolves with the answer. */
+  readonly answer: Effect.Effect<PermissionOutcome>
+  /** Nobody wants the answer any more. Resolves when that is recorded, or at once when there is an answer. */
+  readonly withdraw: Effect.Effect<void>
+}
 
 export interface GoalGate {
-  /** Resolves with the answer. Never fails; interrupted, the question is recorded as withdrawn. */
-  readonly decide: (call: ToolCall, door: Door) => Effect.Effect<PermissionOutcome>
+  /** Resolves as soon as the question is open. */
+  readonly ask: (call: ToolCall, door: Door) => Effect.Effect<Question>
+  /** Asks in this process and resolves with the answer. Never fails; interrupted, the question is withdrawn. */
+  readonly decide: (call: ToolCall) => Effect.Effect<PermissionOutcome>
   readonly startTurn: (turn: number) => Effect.Effect<void>
   readonly startSession: Effect.Effect<void>
 }
@@ -114,15 +125,20 @@ const make = (
 ): Effect.Effect<GoalGate, never, Scope.Scope> =>
   Effect.gen(function* () {
     const memory = yield* Ref.make(newMemory(settings.cacheCapacity))
-    const ended = yield* Deferred.make<void>()
-    const open = yield* Ref.make(HashSet.empty<Deferred.Deferred<void>>())
+    const deadlines = yield* makeDeadlines
+    // None once the goal has ended.
+    const open = yield* Ref.make(Option.some(HashSet.empty<Question>()))
+    const decideMillis = Duration.toMillis(settings.decideTimeout)
+    const recordMillis = Duration.toMillis(settings.recordTimeout)
 
     yield* Effect.addFinalizer(() =>
-      Effect.gen(function* () {
-        yield* Deferred.succeed(ended, undefined)
+      Effect.flatMap(Ref.getAndSet(open, Option.none()), (left) =>
         // None of them takes longer than its record may.
-        yield* Effect.forEach(yield* Ref.get(open), Deferred.await, { discard: true })
-      })
+        Effect.forEach(Option.getOrElse(left, HashSet.empty<Question>), ({ withdraw }) => withdraw, {
+          concurrency: "unbounded",
+          discard: true
+        })
+      )
     )
 
     const judge = (asked: PermissionRequest, door: Door, waitUpTo: DecisionContext["waitUpTo"]) =>
@@ -131,11 +147,10 @@ const make = (
         yield* registration.onRequest(asked)
         const request = yield* addAdvisories(asked, advisors, settings.advisorTimeout)
         const { cache, sessions, turns } = yield* Ref.get(memory)
-        const key = yield* Effect.cached(SessionCache.keyOf(asked.tool, asked.input))
         if (!SessionCache.isEmpty(cache)) {
-          const wanted = yield* key
+          const key = yield* SessionCache.keyOf(asked.tool, asked.input)
           const found = yield* Ref.modify(memory, (it) => {
-            const [hit, next] = SessionCache.lookup(it.cache, wanted)
+            const [hit, next] = SessionCache.lookup(it.cache, key)
             return [hit, { ...it, cache: next }]
           })
           if (Option.isSome(found)) return finished(found.value)
@@ -144,12 +159,12 @@ const make = (
         if (!isOutcome(said)) return unusable
         const outcome = deliverable(said, asked.input, door)
         if (outcome._tag !== "AllowSession") return finished(outcome)
-        const wanted = yield* key
+        const key = yield* SessionCache.keyOf(asked.tool, asked.input)
         // Not kept when the turn or session for which it was given is over by now.
         const keep = Ref.update(memory, (it) =>
           it.sessions !== sessions || (outcome.scope === "turn" && it.turns !== turns)
             ? it
-            : { ...it, cache: SessionCache.remember(it.cache, wanted, outcome) }
+            : { ...it, cache: SessionCache.remember(it.cache, key, outcome) }
         )
         return { outcome, keep }
       }).pipe(
@@ -174,61 +189,100 @@ const make = (
           decidedAt: yield* DateTime.now
         }
         yield* registration.onDecision(new Decision(decision, asGiven))
-      }).pipe(
-        // Who asks cannot be interrupted while this runs, so the timeout could not interrupt it either. And what cannot
-        // be interrupted at all must not hold up the answer.
-        Effect.disconnect,
-        Effect.interruptible,
-        Effect.timeout(settings.recordTimeout),
-        Effect.exit
-      )
+      })
 
-    const ask = (
-      call: ToolCall,
-      door: Door,
-      restore: <A, E, R>(it: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-    ) =>
+    // A question is answered in two steps, each of which is made by whoever comes first: it is settled (by the decider,
+    // its deadline, or whoever withdraws it), and it is finished (by the record, or the record's deadline). Who comes
+    // too late, or cannot be interrupted, goes on alone and without effect.
+    const ask = (call: ToolCall, door: Door): Effect.Effect<Question> =>
       Effect.gen(function* () {
-        if (yield* Deferred.isDone(ended)) return new Unavailable({ reason: "the goal has ended" })
         const { turn } = yield* Ref.get(memory)
         const { goalId, workspace } = registration
         const request = new PermissionRequest({ ...call, goalId, turn, workspace, advisories: [] }, asGiven)
-        const limit = Duration.toMillis(settings.decideTimeout)
-        const deadline = yield* Ref.make((yield* Clock.currentTimeMillis) + limit)
-        const waitUpTo = (longer: Duration.DurationInput) =>
-          Effect.gen(function* () {
-            const duration = Duration.decode(longer)
-            const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(duration)
-            yield* Ref.update(deadline, (before) => Math.max(before, until))
-            yield* door.onWait(duration)
+        const settled = yield* Deferred.make<PermissionOutcome>()
+        const answered = yield* Deferred.make<PermissionOutcome>()
+        let worker: Fiber.RuntimeFiber<void> | undefined
+
+        const work = (it: Effect.Effect<void>) =>
+          Effect.map(Effect.forkDaemon(Effect.interruptible(it)), (fiber) => {
+            worker = fiber
           })
-        const judged = yield* judge(request, door, waitUpTo).pipe(
-          Effect.disconnect,
-          Effect.interruptible,
-          Effect.raceFirst(Effect.interruptible(expire(deadline))),
-          Effect.raceFirst(Effect.interruptible(Effect.as(Deferred.await(ended), finished(withdrawn)))),
-          restore,
-          Effect.exit
-        )
-        // Whatever can fail has become a refusal on the way: this is an interruption.
-        if (Exit.isFailure(judged)) {
-          yield* Effect.flatMap(record(request, withdrawn), (it) => reportUnrecorded(request, it))
-          return yield* Effect.interrupt
+        const stopWork = Effect.suspend(() => (worker === undefined ? Effect.void : Fiber.interruptFork(worker)))
+
+        const finish = (outcome: PermissionOutcome): Effect.Effect<void> =>
+          Effect.flatMap(Deferred.succeed(answered, outcome), (first) =>
+            first
+              ? deadlines
+                  .clear(settled, answered)
+                  .pipe(
+                    Effect.zipRight(Ref.update(open, Option.map(HashSet.remove(question)))),
+                    Effect.zipRight(door.onAnswer(outcome))
+                  )
+              : Effect.void
+          )
+
+        const unrecorded = (outcome: PermissionOutcome, cause: Cause.Cause<unknown>) =>
+          Effect.zipRight(
+            Effect.logError(`The decision about ${call.tool} could not be recorded`, cause),
+            finish(
+              isAllowed(outcome) ? refuse("the decision could not be recorded", "gate: the record failed") : outcome
+            )
+          )
+
+        const conclude = ({ keep, outcome }: Judged): Effect.Effect<void> =>
+          deadlines.set(answered, recordMillis, Effect.zipRight(unrecorded(outcome, tooSlow), stopWork)).pipe(
+            Effect.zipRight(record(request, outcome)),
+            Effect.zipRight(Effect.unlessEffect(keep, Deferred.isDone(answered))),
+            Effect.matchCauseEffect({
+              onFailure: (cause) => unrecorded(outcome, cause),
+              onSuccess: () => finish(outcome)
+            })
+          )
+
+        const settle = (judged: Judged): Effect.Effect<void> =>
+          Effect.flatMap(Deferred.succeed(settled, judged.outcome), (first) => (first ? conclude(judged) : Effect.void))
+
+        /** The same instead of the decider, which is stopped. */
+        const settleWith = (outcome: PermissionOutcome): Effect.Effect<void> =>
+          Effect.flatMap(Deferred.succeed(settled, outcome), (first) =>
+            first ? Effect.zipRight(stopWork, work(conclude(finished(outcome)))) : Effect.void
+          )
+
+        const question: Question = {
+          answer: Deferred.await(answered),
+          withdraw: Effect.uninterruptible(Effect.zipRight(settleWith(withdrawn), Deferred.await(answered)))
         }
-        const { keep, outcome } = judged.value
-        const recorded = yield* record(request, outcome)
-        if (Exit.isSuccess(recorded)) return yield* Effect.as(keep, outcome)
-        yield* reportUnrecorded(request, recorded)
-        return isAllowed(outcome) ? refuse("the decision could not be recorded", "gate: the record failed") : outcome
-      })
+
+        let until = 0
+        const deadline = (millis: number) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            if (now + millis <= until) return Effect.void
+            until = now + millis
+            return deadlines.set(settled, millis, settleWith(late))
+          })
+        const waitUpTo = (longer: Duration.DurationInput) =>
+          Effect.suspend(() => {
+            const duration = Duration.decode(longer)
+            return Effect.unlessEffect(
+              Effect.zipRight(deadline(Duration.toMillis(duration)), door.onWait(duration)),
+              Deferred.isDone(settled)
+            )
+          })
+
+        const isOpen = yield* Ref.modify(open, (it) => [Option.isSome(it), Option.map(it, HashSet.add(question))])
+        if (isOpen) {
+          yield* deadline(decideMillis)
+          yield* work(Effect.flatMap(judge(request, door, waitUpTo), settle))
+        } else yield* finish(new Unavailable({ reason: "the goal has ended" }))
+        return question
+      }).pipe(Effect.uninterruptible)
 
     return {
-      decide: Effect.fn("GoalGate.decide")((call, door) =>
+      ask,
+      decide: Effect.fn("GoalGate.decide")((call) =>
         Effect.uninterruptibleMask((restore) =>
-          Effect.acquireUseRelease(
-            Effect.tap(Deferred.make<void>(), (done) => Ref.update(open, HashSet.add(done))),
-            () => ask(call, door, restore),
-            (done) => Effect.zipRight(Ref.update(open, HashSet.remove(done)), Deferred.succeed(done, undefined))
+          Effect.flatMap(ask(call, inProcess), ({ answer, withdraw }) =>
+            Effect.onInterrupt(restore(answer), () => withdraw)
           )
         )
       ),
@@ -247,6 +301,13 @@ const make = (
       }))
     }
   })
+
+/** A ticket's own door. */
+const inProcess: Door = {
+  longestUpdate: Number.POSITIVE_INFINITY,
+  onAnswer: () => Effect.void,
+  onWait: () => Effect.void
+}
 
 /** What the agent reads when the call was not allowed. */
 export const messageOf = (outcome: Exclude<PermissionOutcome, AllowOnce | AllowSession>): string => {
@@ -281,6 +342,10 @@ const refuse = (reason: string, rationale: string) => new Deny({ message: notDec
 
 const withdrawn = new PermissionCancelled({})
 
+const late = refuse("nobody decided in time", "gate: the time to decide is over")
+
+const tooSlow = Cause.fail("the record took too long")
+
 const unusable = finished(refuse("the decider gave no proper answer", "gate: the decider's answer is no outcome"))
 
 const tooDeep = finished(
@@ -304,15 +369,6 @@ const newMemory = (capacity: number): Memory => ({
   sessions: 0,
   cache: SessionCache.empty(capacity)
 })
-
-/** Resolves with a refusal when the deadline, which may move on meanwhile, has passed. */
-const expire = (deadline: Ref.Ref<number>): Effect.Effect<Judged> =>
-  Effect.gen(function* () {
-    const left = (yield* Ref.get(deadline)) - (yield* Clock.currentTimeMillis)
-    if (left <= 0) return finished(refuse("nobody decided in time", "gate: the time to decide is over"))
-    yield* Effect.sleep(left)
-    return yield* expire(deadline)
-  })
 
 /** The outcome without a changed input that is no change, or a denial when the change cannot be carried to the agent. */
 const deliverable = (outcome: PermissionOutcome, input: ToolInput, door: Door): PermissionOutcome => {
@@ -346,10 +402,5 @@ const rationaleOf = (outcome: PermissionOutcome): string => {
       return outcome.rationale
   }
 }
-
-const reportUnrecorded = ({ tool }: PermissionRequest, recorded: Exit.Exit<void, unknown>) =>
-  Exit.isFailure(recorded)
-    ? Effect.logError(`The decision about ${tool} could not be recorded`, recorded.cause)
-    : Effect.void
 
 const firstLine = (cause: Cause.Cause<unknown>): string => (Cause.pretty(cause).split("\n")[0] ?? "").slice(0, 500)

@@ -1,5 +1,5 @@
 /** The gate for agents that live in this process: no socket, no program, no files. */
-import { PermissionGate, type ToolCall } from "@driver/agent/PermissionGate"
+import { PermissionGate } from "@driver/agent/PermissionGate"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -17,7 +17,7 @@ export const layer = (
         Effect.map(open(registration), (gate) => ({
           program: Option.none(),
           socket: Option.none(),
-          decide: (call: ToolCall) => gate.decide(call, GoalGate.inProcess),
+          decide: gate.decide,
           startTurn: gate.startTurn,
           startSession: gate.startSession
         }))

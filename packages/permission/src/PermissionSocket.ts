@@ -10,7 +10,7 @@
  * Owns the socket, the files and the tokens. What is asked on the socket is judged
  * by `GoalGate`, as what is asked through a ticket's `decide`.
  */
-import { GateError, type GateRegistration, PermissionGate, type ToolCall } from "@driver/agent/PermissionGate"
+import { GateError, type GateRegistration, PermissionGate } from "@driver/agent/PermissionGate"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import type * as Socket from "@effect/platform/Socket"
@@ -25,6 +25,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as GoalGate from "./GoalGate.js"
 import { defaultLimits, type Hub, type Limits, makeHub, serve } from "./internal/connection.js"
+import { makeDeadlines } from "./internal/deadlines.js"
 import { below } from "./internal/resolvePath.js"
 import type { PermissionDecider } from "./PermissionDecider.js"
 import { TokenSource } from "./TokenSource.js"
@@ -96,6 +97,7 @@ export const layer = (
       const openGate = yield* GoalGate.factory(settings)
       const hub = makeHub({
         limits,
+        deadlines: yield* makeDeadlines,
         longestUpdate,
         grace: Duration.sum(Duration.decode(settings.recordTimeout), grace)
       })
@@ -169,7 +171,7 @@ export const layer = (
         return {
           program: Option.some({ serverName, toolName: "permission_prompt", mcpConfigPath }),
           socket: Option.some({ path: socketPath, token: Redacted.make(token) }),
-          decide: (call: ToolCall) => gate.decide(call, GoalGate.inProcess),
+          decide: gate.decide,
           startTurn: gate.startTurn,
           startSession: gate.startSession
         }
@@ -238,6 +240,7 @@ const listen = (platform: Platform, hub: Hub, wanted: string): Effect.Effect<str
           Effect.logError("The permission socket has failed; agents are refused from now on", cause)
         ),
         Effect.ignore,
+        Effect.interruptible,
         Effect.forkScoped
       )
     return chosen

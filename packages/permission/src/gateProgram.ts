@@ -11,7 +11,7 @@
  *
  * From the environment: DRIVER_GATE_SOCKET (path), DRIVER_GATE_TOKEN, DRIVER_GATE_SERVER
  * (name, default `driver`), DRIVER_GATE_TIMEOUT_MS (default 45,000), DRIVER_GATE_MAX_FRAME
- * (bytes, default 16 MiB).
+ * (bytes, default 16 MiB), DRIVER_GATE_PROGRESS_MS (between signs of life, default 15,000).
  */
 import { connect as connectSocket, type Socket } from "node:net"
 
@@ -32,8 +32,8 @@ const maxFrame = number(process.env["DRIVER_GATE_MAX_FRAME"], 16 * 1024 * 1024)
 const toolName = "permission_prompt"
 /** Newest first. A client that asks for another one gets the newest. */
 const protocolVersions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
-/** Keeps a client that gives up on silent tools from doing so while a person thinks. */
-const progressMs = 15_000
+/** Keeps an agent that gives up on silent tools from doing so while a person thinks. */
+const progressMs = number(process.env["DRIVER_GATE_PROGRESS_MS"], 15_000)
 /** Between attempts to reach the driver: its socket may just be about to be made. */
 const retriesMs = [50, 150, 400]
 /** The agent rejects longer replies. Characters. */

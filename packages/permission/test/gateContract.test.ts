@@ -319,6 +319,12 @@ const contract = (door: Door) =>
           "the decider answers something else",
           deciding(() => Effect.succeed({ _tag: "AllowOnce" } as unknown as PermissionOutcome))
         ],
+        [
+          "the decider answers what only looks like an outcome",
+          deciding(() =>
+            Effect.succeed({ _tag: "AllowOnce", rationale: "r", updatedInput: Option.none() } as PermissionOutcome)
+          )
+        ],
         ["the decider returns no effect", deciding(() => ({ allow: true }) as unknown as Effect.Effect<never>)],
         [
           "the changed input is no JSON",

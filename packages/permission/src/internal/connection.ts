@@ -7,16 +7,17 @@
  * whatever reason, its open questions are withdrawn.
  */
 import * as Socket from "@effect/platform/Socket"
+import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as FiberMap from "effect/FiberMap"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Protocol from "../GateProtocol.js"
-import type { GoalGate } from "../GoalGate.js"
+import type { Door, GoalGate, Question } from "../GoalGate.js"
 import { sameSecret } from "../TokenSource.js"
+import type { Deadlines } from "./deadlines.js"
 import { makeFrameReader, type Piece } from "./FrameReader.js"
 
 /** How much peers may make the gate keep. */
@@ -53,6 +54,7 @@ export const defaultLimits: Limits = {
 /** What all connections share. Owned by the socket's layer, and changed only between two steps of a fiber. */
 export interface Hub {
   readonly limits: Limits
+  readonly deadlines: Deadlines
   /** Token → gate of every goal that has not ended. */
   readonly goals: Map<string, GoalGate>
   /** Longest changed input that the agent's program accepts. */
@@ -65,7 +67,7 @@ export interface Hub {
   bytes: number
 }
 
-export const makeHub = (options: Pick<Hub, "limits" | "longestUpdate" | "grace">): Hub => ({
+export const makeHub = (options: Pick<Hub, "limits" | "deadlines" | "longestUpdate" | "grace">): Hub => ({
   ...options,
   goals: new Map(),
   strangers: new Set(),
@@ -77,6 +79,7 @@ export const makeHub = (options: Pick<Hub, "limits" | "longestUpdate" | "grace">
 const rememberedIds = 4_096
 /** Answers that wait to be read by the peer. */
 const unreadAnswers = 1_024
+const tooMuch = "The gate holds too many questions at the moment: ask again later"
 /** What an ending connection may take to deliver what was already handed over. */
 const flushTime = "1 second"
 
@@ -98,12 +101,22 @@ const turnAway = (socket: Socket.Socket) =>
       .pipe(Effect.ignore, Effect.raceFirst(Deferred.await(opened)))
   )
 
-// The `let`s below belong to this connection and change in the synchronous part of `onChunk` only, which the platform
-// calls once per chunk and in their order: a line must know at once whether the one before it has shown a token.
+interface Open {
+  /** Of its line. */
+  readonly bytes: number
+  question: Question | undefined
+}
+
+// The `let`s and maps below belong to this connection and change between two steps of a fiber only. What a line means
+// is found out in the synchronous part of `onChunk`, which the platform calls once per chunk and in their order: a line
+// must know at once whether the one before it has shown a token.
 const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
   Effect.gen(function* () {
     const { limits } = hub
+    const writeMillis = Duration.toMillis(limits.writeTimeout)
+    const strangerMillis = Duration.toMillis(limits.strangerTime)
     const closed = yield* Deferred.make<void>()
+    const close = Effect.asVoid(Deferred.succeed(closed, undefined))
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         hub.connections++
@@ -116,42 +129,66 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
         })
     )
     const write = yield* socket.writer
-    const questions = yield* FiberMap.make<string>()
     const answers = yield* Mailbox.make<string>({ capacity: unreadAnswers, strategy: "dropping" })
-    const quiet = yield* Effect.makeLatch(true)
-    const close = Effect.asVoid(Deferred.succeed(closed, undefined))
 
-    /** The token that this peer has shown last, while its goal has not ended. */
+    /** The token that this peer has shown last. */
     let shown: string | undefined
     let badFrames = 0
-    let inFlight = 0
-    /** Ids of questions, oldest first. */
+    let hungUp = false
+    /** Questions without an answer, by their id. */
+    const open = new Map<string, Open>()
+    /** Ids of all questions, oldest first. */
     const seen = new Set<string>()
     const remember = (key: string) => {
       seen.add(key)
       const [oldest] = seen
       if (seen.size > rememberedIds && oldest !== undefined) seen.delete(oldest)
     }
+    const release = (key: string) => {
+      hub.bytes -= open.get(key)?.bytes ?? 0
+      open.delete(key)
+    }
+    yield* Effect.addFinalizer(() =>
+      Effect.zipRight(
+        Effect.forEach([...open.values()], ({ question }) => question?.withdraw ?? Effect.void, {
+          concurrency: "unbounded",
+          discard: true
+        }),
+        // Also those that were read but not asked any more.
+        Effect.sync(() => [...open.keys()].forEach(release))
+      )
+    )
 
     const isStranger = () => shown === undefined || !hub.goals.has(shown)
-    const reader = makeFrameReader(() => (isStranger() ? limits.strangerFrameBytes : limits.frameBytes))
+    const frameBytes = () => (isStranger() ? limits.strangerFrameBytes : limits.frameBytes)
+    /** What `hub.bytes` knows of the incomplete line. */
+    let counted = 0
+    const roomLeft = () => limits.totalBytes - hub.bytes + counted
+    const reader = makeFrameReader(() => Math.min(frameBytes(), roomLeft()))
+    const count = () => {
+      hub.bytes += reader.held() - counted
+      counted = reader.held()
+    }
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        hub.bytes -= reader.held()
+        hub.bytes -= counted
       })
     )
 
     const send = (frame: Protocol.ServerFrame) =>
-      Effect.flatMap(answers.offer(Protocol.encode(frame)), (accepted) => (accepted ? Effect.void : close))
+      Effect.flatMap(answers.offer(Protocol.encode(frame)), (accepted) => (accepted || hungUp ? Effect.void : close))
 
-    // What was sent before is still delivered.
-    const hangUp = Effect.asVoid(answers.end)
+    /** Takes nothing more; what was sent before is still delivered. */
+    const hangUp = () => {
+      hungUp = true
+      return Effect.asVoid(answers.end)
+    }
 
     const refuse = (id: Protocol.FrameId | null, message: string) => {
       badFrames++
       const told = send({ kind: "error", id, message })
-      return badFrames > limits.badFrames ? Effect.zipRight(told, hangUp) : told
+      return badFrames > limits.badFrames ? Effect.zipRight(told, hangUp()) : told
     }
 
     const gateOf = (token: string): GoalGate | undefined => {
@@ -169,48 +206,43 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
     const ask = (frame: Protocol.Decide, gate: GoalGate, bytes: number) => {
       const { id, request } = frame
       const key = JSON.stringify(id)
-      if (FiberMap.unsafeHas(questions, key)) return refuse(id, "A question with this id is still open")
       if (seen.has(key)) return refuse(id, "This id was used before on this connection: every question needs its own")
       remember(key)
-      if (inFlight >= limits.questions) {
+      if (open.size >= limits.questions) {
         return refuse(id, `More than ${limits.questions} questions are open on this connection: wait for answers`)
       }
-      if (hub.bytes + bytes > limits.totalBytes) {
-        return refuse(id, "The gate holds too many open questions at the moment: ask again later")
-      }
-      inFlight++
+      if (hub.bytes + bytes > limits.totalBytes) return refuse(id, tooMuch)
+      const entry: Open = { bytes, question: undefined }
+      open.set(key, entry)
       hub.bytes += bytes
-      return gate
-        .decide(
-          { tool: request.tool, input: request.input, toolUseId: request.tool_use_id, agentId: request.agent_id },
-          {
-            longestUpdate: hub.longestUpdate,
-            onWait: (duration) =>
-              send({ kind: "waiting", id, timeout_ms: Duration.toMillis(Duration.sum(duration, hub.grace)) })
-          }
-        )
-        .pipe(
-          Effect.flatMap((outcome) => send({ kind: "decision", id, response: Protocol.responseOf(outcome) })),
-          Effect.ensuring(
-            Effect.sync(() => {
-              inFlight--
-              hub.bytes -= bytes
-            })
-          ),
-          FiberMap.run(questions, key),
-          Effect.asVoid
-        )
+      const door: Door = {
+        longestUpdate: hub.longestUpdate,
+        onAnswer: (outcome) =>
+          Effect.suspend(() => {
+            release(key)
+            return send({ kind: "decision", id, response: Protocol.responseOf(outcome) })
+          }),
+        onWait: (duration) =>
+          send({ kind: "waiting", id, timeout_ms: Duration.toMillis(Duration.sum(duration, hub.grace)) })
+      }
+      const { agent_id: agentId, input, tool, tool_use_id: toolUseId } = request
+      return Effect.uninterruptible(
+        Effect.map(gate.ask({ agentId, input, tool, toolUseId }, door), (question) => {
+          entry.question = question
+        })
+      )
     }
 
     const onPiece = (piece: Piece): Effect.Effect<void> => {
+      if (hungUp) return Effect.void
       if (piece._tag === "TooLong") {
-        const stranger = isStranger()
-        const limit = stranger ? limits.strangerFrameBytes : limits.frameBytes
-        const told = refuse(
-          null,
-          `A line is longer than ${limit} bytes${stranger ? "; say hello with a token first" : ""}`
+        const limit = frameBytes()
+        if (roomLeft() < limit) return refuse(null, tooMuch)
+        if (!isStranger()) return refuse(null, `A line is longer than ${limit} bytes`)
+        return Effect.zipRight(
+          refuse(null, `A line is longer than ${limit} bytes; say hello with a token first`),
+          hangUp()
         )
-        return stranger ? Effect.zipRight(told, hangUp) : told
       }
       const decoded = Protocol.decode(piece.bytes)
       if (Either.isLeft(decoded)) return refuse(Option.getOrNull(decoded.left.id), decoded.left.message)
@@ -223,13 +255,12 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
         case "decide":
           return ask(frame, gate, piece.bytes.length)
         case "cancel":
-          return Effect.zipRight(
-            FiberMap.remove(questions, JSON.stringify(frame.id)),
-            send({ kind: "error", id: frame.id, message: "The question was withdrawn" })
-          )
+          return Effect.suspend(() => open.get(JSON.stringify(frame.id))?.question?.withdraw ?? Effect.void)
       }
     }
 
+    /** Open when nothing is being written. */
+    const quiet = yield* Effect.makeLatch(true)
     // The platform ends a connection by waiting until everything is flushed. A peer that does not read would keep it,
     // and with it the whole server, from ever closing: so it is destroyed a moment after its end. This runs in a fiber
     // that the platform interrupts before it lets go of the connection.
@@ -246,34 +277,34 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
     const onChunk = (data: string | Uint8Array): Effect.Effect<void> | undefined => {
       const chunk = typeof data === "string" ? new TextEncoder().encode(data) : data
       const effects: Array<Effect.Effect<void>> = []
-      const before = reader.held()
       reader.push(chunk, (piece) => effects.push(onPiece(piece)))
-      hub.bytes += reader.held() - before
-      if (hub.bytes > limits.totalBytes) {
-        effects.push(refuse(null, "The gate holds too much at the moment: ask again later"), hangUp)
-      }
+      count()
       if (guarded) return effects.length === 0 ? undefined : Effect.all(effects, { discard: true })
       guarded = true
       return destroyAtEnd(Effect.zipRight(Effect.all(effects, { discard: true }), Effect.never))
     }
 
-    yield* answers.take.pipe(
-      Effect.flatMap((answer) =>
-        Effect.zipRight(quiet.close, write(answer)).pipe(
-          Effect.timeout(limits.writeTimeout),
-          Effect.ensuring(quiet.open)
-        )
-      ),
-      Effect.forever,
-      // Ended, too slow, or gone.
-      Effect.ignore,
-      Effect.zipRight(close),
-      Effect.forkScoped
+    const deliver: Effect.Effect<void, Socket.SocketError> = Effect.flatMap(answers.takeAll, ([ready, done]) =>
+      Effect.zipRight(
+        Chunk.isEmpty(ready)
+          ? Effect.void
+          : Effect.zipRight(quiet.close, hub.deadlines.set(quiet, writeMillis, close)).pipe(
+              Effect.zipRight(write(Chunk.join(ready, ""))),
+              Effect.ensuring(Effect.zipRight(hub.deadlines.clear(quiet), quiet.open))
+            ),
+        done ? Effect.void : deliver
+      )
     )
+    // Ended, too slow, or gone.
+    yield* deliver.pipe(Effect.ignore, Effect.zipRight(close), Effect.forkScoped)
 
-    yield* Effect.sleep(limits.strangerTime).pipe(
-      Effect.zipRight(Effect.suspend(() => (isStranger() ? close : Effect.void))),
-      Effect.forkScoped
+    yield* Effect.acquireRelease(
+      hub.deadlines.set(
+        closed,
+        strangerMillis,
+        Effect.suspend(() => (isStranger() ? close : Effect.void))
+      ),
+      () => hub.deadlines.clear(closed)
     )
 
     yield* socket.runRaw(onChunk).pipe(Effect.ignore, Effect.raceFirst(Deferred.await(closed)))

@@ -1,6 +1,6 @@
 /** A peer of the gate's socket that can do everything a proper one does not. */
 import { connect, type Socket } from "node:net"
-import { Effect, type Scope } from "effect"
+import { Effect, Schedule, type Scope } from "effect"
 
 export type Frame = Readonly<Record<string, unknown>>
 
@@ -29,7 +29,14 @@ export const connectClient = (
       socket.once("error", (error) => resume(Effect.fail(error)))
     }),
     (socket) => Effect.sync(() => socket.destroy())
-  ).pipe(Effect.map(clientOf))
+  ).pipe(
+    // Too many peers at once for the queue of the system.
+    Effect.retry({
+      while: (error) => "code" in error && error.code === "EAGAIN",
+      schedule: Schedule.spaced("2 millis")
+    }),
+    Effect.map(clientOf)
+  )
 
 const clientOf = (socket: Socket): Client => {
   let text = ""
