@@ -38,8 +38,13 @@ await withWorld(100, async (world: World) => {
       })
   )
   let peak = 0
+  let atPeak = process.memoryUsage()
   const sampler = setInterval(() => {
-    peak = Math.max(peak, process.memoryUsage.rss())
+    const now = process.memoryUsage()
+    if (now.rss > peak) {
+      peak = now.rss
+      atPeak = now
+    }
   }, 20)
   const started = performance.now()
   const outcomes = await Effect.runPromise(
@@ -61,5 +66,7 @@ await withWorld(100, async (world: World) => {
     0,
     `${((performance.now() - started) / 1000).toFixed(1)} s in all`
   )
-  report("the driver's resident memory", peak / 1024 / 1024, "MB", 150)
+  const mb = (bytes: number) => (bytes / 1024 / 1024).toFixed(0)
+  const detail = `heap ${mb(atPeak.heapUsed)} of ${mb(atPeak.heapTotal)} MB, external ${mb(atPeak.external)} MB`
+  report("the driver's resident memory", peak / 1024 / 1024, "MB", 150, detail)
 })
