@@ -19,9 +19,12 @@ for (const name of ["driver-gate.mjs", "driver-stub.mjs"]) {
 }
 
 for (const name of wanted) {
-  const source = [`scripts/bench/${name}.ts`, `scripts/bench/${name}.mjs`, `scripts/bench-${name}.mjs`].find((it) =>
-    existsSync(join(root, it))
-  )
+  const source = [
+    `scripts/bench/${name}.ts`,
+    `scripts/bench/${name}.mjs`,
+    `scripts/bench-${name}.ts`,
+    `scripts/bench-${name}.mjs`
+  ].find((it) => existsSync(join(root, it)))
   if (source === undefined) {
     console.error(`there is no benchmark ${name}: ${benches.join(", ")}`)
     process.exit(2)

@@ -6,11 +6,15 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { driverLayer } from "../../packages/cli/src/Composition.js"
+import { leanHeap } from "../../packages/cli/src/leanHeap.js"
 import { FileMatches, Goal, GoalId, Shell } from "../../packages/domain/src/Goal.js"
 import { Driver } from "../../packages/runtime/src/Driver.js"
 import { EventSink } from "../../packages/runtime/src/EventSink.js"
 import { settingsOf, type World } from "./settings.js"
 import { report, stub, withWorld } from "./support.mjs"
+
+// As `main.ts` does.
+leanHeap()
 
 const count = 50
 

@@ -146,6 +146,7 @@ const open = (
         killAfter,
         maxLineBytes,
         gate,
+        owner: options.goalId,
         streaming
       })
       yield* Option.match(sessionId, { onNone: () => Effect.void, onSome: (id) => process.addMarker(marker(id)) })

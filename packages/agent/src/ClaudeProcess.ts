@@ -84,17 +84,19 @@ export const start = (options: {
   readonly killAfter: Duration.Duration
   readonly maxLineBytes: number
   readonly gate: GateTicket
+  /** Marks what it starts, so that a later driver finds what a killed one left: the goal's id. */
+  readonly owner: string
   /** Whether it reads the control protocol on standard input: then it is greeted. */
   readonly streaming: boolean
 }) =>
   Effect.gen(function* () {
-    const owner = yield* Effect.scope
-    const scope = yield* Scope.fork(owner, ExecutionStrategy.sequential)
+    const parent = yield* Effect.scope
+    const scope = yield* Scope.fork(parent, ExecutionStrategy.sequential)
     // Once, and whoever else closes it waits for that: the next process must not meet this one.
     const closed = yield* Effect.cached(Effect.uninterruptible(Scope.close(scope, Exit.void)))
     const closing = yield* Ref.make(false)
     const close = Effect.zipRight(Ref.set(closing, true), closed)
-    return yield* run(options, { close, closing, owner, scope }).pipe(
+    return yield* run(options, { close, closing, parent, scope }).pipe(
       Scope.extend(scope),
       Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
     )
@@ -102,15 +104,15 @@ export const start = (options: {
 
 interface Life {
   readonly scope: Scope.Scope
-  readonly owner: Scope.Scope
+  readonly parent: Scope.Scope
   readonly close: Effect.Effect<void>
   readonly closing: Ref.Ref<boolean>
 }
 
-const run = (options: Parameters<typeof start>[0], { close, closing, owner, scope }: Life) =>
+const run = (options: Parameters<typeof start>[0], { close, closing, parent, scope }: Life) =>
   Effect.gen(function* () {
-    const { argv, cwd, env, gate, killAfter, maxLineBytes, streaming } = options
-    const subprocess = yield* Subprocess.start({ argv, cwd, env, stdin: "pipe", killAfter })
+    const { argv, cwd, env, gate, killAfter, maxLineBytes, streaming, owner } = options
+    const subprocess = yield* Subprocess.start({ argv, cwd, env, stdin: "pipe", killAfter, owner })
     const inbox = yield* Mailbox.make<Incoming, Ended>()
     // Whoever still reads when the process is closed must not wait for ever.
     yield* Effect.addFinalizer(() =>
@@ -168,7 +170,7 @@ const run = (options: Parameters<typeof start>[0], { close, closing, owner, scop
         // Nobody asked it to work: it would cost, and act, unseen. Its reader must not wait for its own end.
         if (!forTurn.some((event) => event._tag === "Assistant")) return
         yield* Ref.set(closing, true)
-        yield* Effect.forkIn(close, owner)
+        yield* Effect.forkIn(close, parent)
       })
 
     const read = subprocess.stdout.pipe(

@@ -13,6 +13,7 @@ const Platform = Containment.layerProcessGroup.pipe(Layer.provideMerge(NodeConte
 /** A program that runs a shell script instead of an agent. */
 const start = (script: string, ticket = gate()) =>
   ClaudeProcess.start({
+    owner: "test",
     argv: ["sh", "-c", script],
     cwd: "/",
     env: { PATH: process.env["PATH"] ?? "" },

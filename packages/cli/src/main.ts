@@ -16,7 +16,10 @@ import { makeCli } from "./Cli.js"
 import { failureText, teardown } from "./exitCode.js"
 import { Host } from "./Host.js"
 import * as HostNode from "./HostNode.js"
+import { leanHeap } from "./leanHeap.js"
 import { endOnSecondSignal } from "./signals.js"
+
+leanHeap()
 
 endOnSecondSignal(
   process,
