@@ -182,8 +182,8 @@ export const driverLayer = (settings: Settings, parts: Partial<Parts> = {}) =>
       policiesLayer(settings),
       storesLayer(settings)
     ]),
-    Layer.provide(workspaceLayer(settings, parts.executor)),
-    Layer.provide(ContainmentLayer)
+    // Both ask the system for something, so they do it at the same time.
+    Layer.provide([workspaceLayer(settings, parts.executor), ContainmentLayer])
   )
 
 /** Runs goals, each with its events told to whoever runs it. */
