@@ -234,7 +234,7 @@ const runWith = (
   const command = Command.make(program, ...prefix, ...call.args).pipe(
     Command.workingDirectory(call.cwd),
     Command.env({ ...environment, ...call.env }, { extendEnv: false }),
-    Command.stdin(call.stdin === undefined ? Stream.empty : Stream.make(call.stdin))
+    Command.stdin("pipe")
   )
   return Effect.gen(function* () {
     const process = yield* executor
@@ -242,6 +242,9 @@ const runWith = (
       .pipe(Effect.mapError((error) => failure(error.module === "FileSystem" ? "directory" : "spawn", error.message)))
     // Finalizers run last-in first-out: this one has ended the group before the platform's own waits for it.
     yield* Effect.addFinalizer(() => terminate(process))
+    // Not by `Command.stdin`: the platform feeds a process from a daemon that is never over when git does not read.
+    const input = call.stdin === undefined ? Stream.empty : Stream.make(call.stdin)
+    yield* Effect.forkScoped(Effect.ignore(Stream.run(input, process.stdin)))
     const [exitCode, stdout, stderr] = yield* Effect.all(
       [
         process.exitCode.pipe(Effect.mapError((error) => failure("killed", error.message))),
