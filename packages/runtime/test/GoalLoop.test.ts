@@ -577,7 +577,7 @@ What the last turn changed:
     }).pipe(Effect.provide(TestDriver({ script: [[ended()]] })))
   )
 
-  it.effect("reports a delivery that was not possible, and the goal is still done", () =>
+  it.effect("delivers accepted work as configured, and cleans up after it", () =>
     Effect.gen(function* () {
       const outcome = yield* runGoal(goalWith())
       assert.deepStrictEqual(outcome.outcome, new Done({}))

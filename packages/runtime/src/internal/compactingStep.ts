@@ -1,6 +1,5 @@
 /** `GoalLoop`'s step `Compacting`: a turn that shrinks the agent's context and is no work. */
 import {
-  AgentActivity,
   BudgetExhaustedEvent,
   CompactCompleted,
   CompactRequested,
@@ -12,11 +11,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { activityOf } from "../Activity.js"
-import * as Attempt from "../Attempt.js"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
 import type { GoalRun } from "../GoalRun.js"
 import { afterCompaction, type LoopState, Phase } from "../LoopState.js"
+import { drainTurn } from "./drainTurn.js"
 import { turnOf } from "./turnOf.js"
 
 export const compactingStep = (
@@ -31,22 +29,11 @@ export const compactingStep = (
     yield* control.publish(new CompactRequested({ goalId, turn, focus, reason }))
 
     const [report, elapsed] = yield* run.metered(state.usage, (watch) =>
-      Attempt.drain(
-        turnOf(run.sessions.acquire, ({ session }) => Effect.succeed(session.compact(focus))),
-        {
-          timeout: watch.timeout,
-          timeoutIsBudget: watch.timeoutIsBudget,
-          budgetReached: watch.reached,
-          onMetered: watch.onMetered,
-          onEvent: (event) =>
-            Effect.zipRight(
-              run.sessions.observe(event),
-              Option.match(activityOf(event), {
-                onNone: () => Effect.void,
-                onSome: (it) => control.publish(new AgentActivity({ goalId, turn, ...it }))
-              })
-            )
-        }
+      drainTurn(
+        run,
+        turn,
+        watch,
+        turnOf(run.sessions.acquire, ({ session }) => Effect.succeed(session.compact(focus)))
       )
     )
     const charged = charge(state.usage, report.tokens, report.costUsd)

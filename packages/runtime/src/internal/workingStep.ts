@@ -4,7 +4,6 @@
  * stat, criteria, events, compaction, route.
  */
 import {
-  AgentActivity,
   AttemptCompleted,
   AttemptStarted,
   BudgetExhaustedEvent,
@@ -23,8 +22,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Acceptance, AcceptanceError } from "../Acceptance.js"
-import { activityOf } from "../Activity.js"
-import * as Attempt from "../Attempt.js"
+import type * as Attempt from "../Attempt.js"
 import { CompactPolicy } from "../CompactPolicy.js"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
 import * as GoalControl from "../GoalControl.js"
@@ -35,6 +33,7 @@ import { attemptPrompt } from "../Prompt.js"
 import { ReplayPolicy } from "../ReplayPolicy.js"
 import { StuckDecision, StuckPolicy, type TurnTrace } from "../StuckPolicy.js"
 import { type Checkpoint, type CheckpointId, type DiffStat, Workspace } from "../Workspace.js"
+import { drainTurn } from "./drainTurn.js"
 import { turnOf } from "./turnOf.js"
 
 type WorkingServices =
@@ -62,26 +61,15 @@ export const workingStep = (
         const checkpoint = yield* makeCheckpoint(run, turn)
         yield* control.publish(new AttemptStarted({ goalId, turn, usage: state.usage }))
         yield* run.ticket.startTurn(turn)
-        const report = yield* Attempt.drain(
+        const report = yield* drainTurn(
+          run,
+          turn,
+          watch,
           turnOf(run.sessions.acquire, (open) =>
             Effect.map(promptOf(run, state, { messages, turn, fresh: open.fresh }), (prompt) =>
               open.session.turn({ prompt, turn })
             )
-          ),
-          {
-            timeout: watch.timeout,
-            timeoutIsBudget: watch.timeoutIsBudget,
-            budgetReached: watch.reached,
-            onMetered: watch.onMetered,
-            onEvent: (event) =>
-              Effect.zipRight(
-                run.sessions.observe(event),
-                Option.match(activityOf(event), {
-                  onNone: () => Effect.void,
-                  onSome: (it) => control.publish(new AgentActivity({ goalId, turn, ...it }))
-                })
-              )
-          }
+          )
         )
         const judged = yield* judge(run, turn, checkpoint, report)
         return { checkpoint, report, judged }
