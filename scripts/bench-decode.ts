@@ -1,9 +1,8 @@
 // How fast captured events are decoded: bytes → lines → JSON → typed events → the fold of a turn, on one core, beside
-// its floor, which is `JSON.parse` of the same lines and nothing else. Medians. Run: npx tsx scripts/bench-decode.ts
+// its floor, which is `JSON.parse` of the same lines and nothing else. Medians.
 import { readdirSync, readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { performance } from "node:perf_hooks"
-import { fileURLToPath } from "node:url"
 import * as ClaudeEvents from "@driver/agent/ClaudeEvents"
 import * as JsonLines from "@driver/agent/JsonLines"
 import * as Effect from "effect/Effect"
@@ -16,7 +15,8 @@ const warmUp = 3
 const blockBytes = 65_536
 const megabytes = 20
 
-const directory = resolve(fileURLToPath(import.meta.url), "../../packages/agent/test/fixtures/claude")
+// The benchmarks are started from the root, also as bundles.
+const directory = resolve("packages/agent/test/fixtures/claude")
 const captured = readdirSync(directory)
   .filter((name) => name.endsWith(".jsonl"))
   .map((name) => readFileSync(resolve(directory, name)))

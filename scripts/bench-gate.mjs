@@ -27,6 +27,9 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import { PermissionGate } from "@driver/agent/PermissionGate"
+import { AskDecider } from "@driver/permission/AskDecider"
+import { CommandAnalyzer } from "@driver/permission/CommandAnalyzer"
+import { LlmDecider } from "@driver/permission/LlmDecider"
 import * as PermissionSocket from "@driver/permission/PermissionSocket"
 import { PermissionDecider } from "@driver/permission/PermissionDecider"
 import * as RulesDecider from "@driver/permission/RulesDecider"
@@ -43,6 +46,7 @@ const layer = PermissionSocket.layer({ directory, program: { command: process.ex
       connect: (path) => NodeSocket.makeNet({ path })
     })
   ]),
+  Layer.provide([CommandAnalyzer.layer(), LlmDecider.layerNone, AskDecider.layerNone]),
   Layer.provide(NodeContext.layer)
 )
 Effect.gen(function* () {
@@ -51,7 +55,11 @@ Effect.gen(function* () {
     goalId: "6f1c2b1e-8d61-4c0a-9d55-0d6a3e6b7c11",
     workspace,
     criteriaCommands: ["npm test"],
+    description: "",
+    onApproval: () => Effect.void,
     onRequest: () => Effect.void,
+    review: (_request, _key, outcome) => Effect.succeed(outcome),
+    claimMessages: Effect.succeedNone,
     onDecision: () => Effect.void
   })
   const { path, token } = ticket.socket.value

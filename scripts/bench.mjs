@@ -9,7 +9,7 @@ ensureInstalled()
 const { buildCli } = await import("./build.mjs")
 await buildCli()
 
-const benches = ["start", "turn", "goals", "leaks", "decode", "gate", "store"]
+const benches = ["start", "turn", "goals", "leaks", "decode", "gate", "store", "analyzer", "policy", "sandbox"]
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : benches
 const out = join(root, "build/bench")
 mkdirSync(out, { recursive: true })
@@ -42,7 +42,7 @@ for (const name of wanted) {
       platform: "node",
       target: "node20",
       format: "esm",
-      external: ["better-sqlite3", "pg-native"],
+      external: ["better-sqlite3", "pg-native", "pg", "undici"],
       banner: {
         js: `import { createRequire as __createRequire } from "node:module"\nconst require = __createRequire(import.meta.url)`
       },

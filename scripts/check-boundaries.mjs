@@ -7,9 +7,10 @@ const effect = ["effect", "@effect/platform"]
 /** package → what its `src` may import, besides itself */
 const mayImport = {
   domain: ["effect"],
-  agent: [...effect, "@driver/domain"],
-  permission: [...effect, "@driver/domain", "@driver/agent"],
-  runtime: [...effect, "re2js", "@driver/domain", "@driver/agent"],
+  agent: [...effect, "@effect/ai", "@driver/domain"],
+  permission: [...effect, "@effect/ai", "unbash", "@driver/domain", "@driver/agent"],
+  runtime: [...effect, "@effect/ai", "re2js", "@driver/domain", "@driver/agent"],
+  intent: [...effect, "@effect/ai", "@driver/domain", "@driver/agent"],
   store: [
     ...effect,
     "@effect/experimental",
@@ -18,12 +19,17 @@ const mayImport = {
     "@effect/sql-pg",
     "@driver/domain",
     "@driver/agent",
+    "@driver/intent",
+    "@driver/permission",
     "@driver/runtime"
   ],
   stub: ["yaml", "node:"],
   cli: [
     ...effect,
     "@effect/platform-node",
+    "@effect/ai",
+    "@effect/ai-anthropic",
+    "@effect/ai-openai",
     "@effect/cli",
     "@effect/sql",
     "@effect/sql-sqlite-node",
@@ -32,6 +38,7 @@ const mayImport = {
     "node:",
     "@driver/domain",
     "@driver/agent",
+    "@driver/intent",
     "@driver/permission",
     "@driver/runtime",
     "@driver/store"

@@ -298,5 +298,86 @@ await scenario(
   }
 )
 
+/** Asked by the driver itself: the agent's program as its language model. */
+const isJudgement = ({ body }) => JSON.stringify(body.system ?? "").includes("Answer with one JSON object")
+
+await scenario(
+  "the agent's program as the model that judges a call",
+  {
+    "driver.yaml":
+      "model: { provider: agent }\npermission: { rules: [{ verdict: llm, tool: Bash, program: npm }], llm: { timeout: 1 minute } }\n",
+    "CLAUDE.md": "instructions-of-the-repository\n",
+    ".claude/settings.json": JSON.stringify({
+      hooks: { SessionStart: [{ hooks: [{ type: "command", command: 'touch "$HOME/hook-ran"' }] }] }
+    })
+  },
+  (asked, world) => {
+    if (isJudgement(asked)) {
+      const verdict = asked.prompt.includes("npm publish") ? "deny" : "allow"
+      return [{ text: JSON.stringify({ verdict, reason: "of the test", message: "Use the staging registry." }) }]
+    }
+    if (asked.toolResults.length === 0)
+      return [{ tool: "Bash", input: { command: "npm publish", description: "publish" } }]
+    if (asked.toolResults.length === 1)
+      return [{ tool: "Bash", input: { command: "npm --version", description: "look" } }]
+    if (asked.toolResults.length === 2) return [write(asked.workspace ?? world.repository, "hello.txt", "Hello\n")]
+    return [{ text: "Finished." }]
+  },
+  async (world, endpoint) => {
+    const { code, outcome, stderr } = await drive(world, endpoint.url)
+    check("the goal is driven to its end", code === 0, { code, outcome, stderr })
+    const judgements = endpoint.requests.filter(isJudgement)
+    check("it was asked once per call", judgements.length === 2, judgements.length)
+    check(
+      "it has no tools",
+      judgements.every(({ body }) => (body.tools ?? []).length === 0),
+      judgements.map(({ body }) => body.tools?.map((it) => it.name))
+    )
+    check(
+      "it is told nothing of the repository's instructions, and runs none of its hooks",
+      judgements.every(({ body }) => !JSON.stringify(body).includes("instructions-of-the-repository")) &&
+        !existsSync(join(world.directory, "home", "hook-ran")),
+      judgements.map(({ body }) => [body.system, body.messages])
+    )
+    check(
+      "it is a session of its own",
+      new Set(endpoint.requests.map((it) => it.headers["x-claude-code-session-id"])).size === 3
+    )
+    const decisions = eventsOf(world).filter((it) => it.kind === "decision")
+    check(
+      "its answer decides, with its reason",
+      decisions.some(({ decision }) => decision.choice.kind === "deny" && /of the test/.test(decision.rationale)) &&
+        decisions.some(({ decision }) => decision.choice.kind === "allow" && /of the test/.test(decision.rationale)),
+      decisions
+    )
+  }
+)
+
+await scenario(
+  "the agent's program as a model that may not be used",
+  {
+    "driver.yaml":
+      "model: { provider: agent }\npermission: { rules: [{ verdict: llm, tool: Bash, program: npm }], llm: { timeout: 1 minute } }\n"
+  },
+  (asked) => {
+    if (isJudgement(asked)) return { status: 403, type: "permission_error", message: "this key may not" }
+    if (asked.toolResults.length === 0)
+      return [{ tool: "Bash", input: { command: "npm --version", description: "look" } }]
+    if (asked.toolResults.length === 1) return [write(asked.workspace, "hello.txt", "Hello\n")]
+    return [{ text: "Finished." }]
+  },
+  async (world, endpoint) => {
+    const { code, outcome, stderr } = await drive(world, endpoint.url)
+    check("the goal goes on without the call", code === 0, { code, outcome, stderr })
+    const denied = eventsOf(world).filter((it) => it.kind === "decision" && it.decision.choice.kind === "deny")
+    check(
+      "the call is denied, with the reason",
+      denied.length === 1 && /unauthorized/.test(denied[0].decision.rationale),
+      denied
+    )
+    check("it was asked once", endpoint.requests.filter(isJudgement).length === 1, endpoint.requests.length)
+  }
+)
+
 console.log(`\n${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

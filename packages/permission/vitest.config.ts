@@ -5,6 +5,9 @@ export default defineProject({
     name: "permission",
     include: ["test/**/*.test.ts"],
     setupFiles: ["../../scripts/vitest-setup.mjs"],
+    // A guard against what hangs, not a measure of speed: machines differ.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     globalSetup: ["../../scripts/build-programs.mjs"]
   }
 })

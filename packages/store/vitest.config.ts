@@ -6,7 +6,8 @@ export default defineProject({
     include: ["test/**/*.test.ts"],
     setupFiles: ["../../scripts/vitest-setup.mjs"],
     // Processes, and a database server that others use too.
-    testTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     globalSetup: ["../../scripts/build-programs.mjs"]
   }
 })

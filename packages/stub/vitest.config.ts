@@ -5,7 +5,8 @@ export default defineProject({
     name: "stub",
     include: ["test/**/*.test.ts"],
     setupFiles: ["../../scripts/vitest-setup.mjs"],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     globalSetup: ["../../scripts/build-programs.mjs"]
   }
 })

@@ -13,7 +13,7 @@ import { EventSink } from "../../packages/runtime/src/EventSink.js"
 import { settingsOf, type World } from "./settings.js"
 import { report, stub, withWorld } from "./support.mjs"
 
-// As `main.ts` does.
+// As a process that drives many goals does.
 leanHeap()
 
 const count = 50

@@ -10,8 +10,13 @@ export interface World {
   readonly env: Record<string, string>
 }
 
-/** The stand-in agent plays `scenario`; everything lies below the world's directory. */
-export const settingsOf = (world: World, scenario: string, stub: string): Settings => ({
+/** The stand-in agent plays `scenario`; everything lies below the world's directory. `sandbox`: whether commands are confined. */
+export const settingsOf = (
+  world: World,
+  scenario: string,
+  stub: string,
+  sandbox: "off" | "required" = "off"
+): Settings => ({
   file: Option.none(),
   config: { ...defaults, agent: { ...defaults.agent, kind: "stub" } },
   budget: {},
@@ -19,7 +24,19 @@ export const settingsOf = (world: World, scenario: string, stub: string): Settin
   stateDirectory: `${world.directory}/state`,
   worktreeRoot: `${world.directory}/state/worktrees`,
   store: { kind: "sqlite", filename: `${world.directory}/state/driver.sqlite` },
+  models: { judge: Option.none(), llm: Option.none() },
+  policy: { preset: "default", rules: [], programs: {}, file: Option.none() },
+  policyFiles: [],
   eventFiles: [],
+  sandbox: {
+    mode: sandbox,
+    agent: false,
+    hosts: [],
+    home: `${world.directory}/home`,
+    writable: [],
+    readable: [],
+    mask: []
+  },
   agent: { kind: "stub", binary: Option.some(stub), scenario: Option.some(scenario), environment: world.env },
   criteriaEnvironment: world.env,
   secrets: [],

@@ -1,22 +1,18 @@
 // What the driver adds to a warm turn: from the agent's result to the next prompt in the agent's hands, with one shell
 // criterion `true`, checkpoint and diff stat in a repository of 1,000 files. The floor is the time of the same git and
 // shell commands, run alone, taken in the same run.
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type * as Command from "@effect/platform/Command"
-import * as CommandExecutor from "@effect/platform/CommandExecutor"
-import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
-import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import { driverLayer } from "../../packages/cli/src/Composition.js"
 import { Budget, Goal, GoalId, Shell } from "../../packages/domain/src/Goal.js"
 import { Driver } from "../../packages/runtime/src/Driver.js"
 import { EventSink } from "../../packages/runtime/src/EventSink.js"
+import * as Git from "../../packages/runtime/src/Git.js"
 import { settingsOf, type World } from "./settings.js"
 import { median, quantile, report, stub, withWorld } from "./support.mjs"
 
@@ -30,26 +26,25 @@ interface Call {
   readonly env: Record<string, string>
 }
 
-/** The real executor, which also writes down what it is asked to run. */
-const recording = (calls: Array<Call>) =>
+/** The real git, which also writes down what it is asked to run. */
+const recording = (calls: Array<Call>, world: World) =>
   Layer.effect(
-    CommandExecutor.CommandExecutor,
-    Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
-      ...executor,
-      start: (command: Command.Command) => {
-        if (command._tag === "StandardCommand") {
+    Git.Git,
+    Effect.map(Git.Git, ({ run }) => ({
+      run: (call: Git.GitCall) =>
+        Effect.suspend(() => {
+          const env = { ...world.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1", ...call.env }
           calls.push({
             at: performance.timeOrigin + performance.now(),
-            command: command.command,
-            args: command.args,
-            cwd: Option.getOrElse(command.cwd, () => "."),
-            env: Object.fromEntries(HashMap.toEntries(command.env))
+            command: "git",
+            args: call.args,
+            cwd: call.cwd,
+            env
           })
-        }
-        return executor.start(command)
-      }
+          return run(call)
+        })
     }))
-  ).pipe(Layer.provide(NodeCommandExecutor.layer))
+  ).pipe(Layer.provide(Git.Git.layer()))
 
 /** One command alone, its output read. Milliseconds. */
 const timeOf = (command: string, args: ReadonlyArray<string>, cwd: string, env: Record<string, string>) =>
@@ -61,7 +56,7 @@ const timeOf = (command: string, args: ReadonlyArray<string>, cwd: string, env: 
     child.on("close", () => done(performance.now() - started))
   })
 
-await withWorld(1_000, async (world: World) => {
+const measure = async (world: World, sandbox: "off" | "required") => {
   const log = join(world.directory, "log.jsonl")
   const scenario = join(world.directory, "scenario.json")
   const write = (turn: number) => ({
@@ -82,13 +77,13 @@ await withWorld(1_000, async (world: World) => {
     acceptance: [new Shell({ command: "true", expectedExit: 1 })],
     budget: new Budget({ maxTurns: turns })
   })
-  const settings = settingsOf(world, scenario, stub)
+  const settings = settingsOf(world, scenario, stub, sandbox)
   const layer = driverLayer(
     {
       ...settings,
       config: { ...settings.config, stuck: { ...settings.config.stuck, sameFailures: 0, repeatedCalls: 0 } }
     },
-    { executor: recording(calls) }
+    { git: recording(calls, world) }
   ).pipe(Layer.provide(EventSink.layerNoop))
   await Effect.runPromise(
     Effect.flatMap(Driver, (driver) => driver.run(goal)).pipe(
@@ -118,5 +113,9 @@ await withWorld(1_000, async (world: World) => {
   }
   const times = measured.map(({ from, to }) => to - from)
   const detail = `turn gap ${median(times).toFixed(1)} ms (p90 ${quantile(times, 0.9).toFixed(1)}), ${commands} git commands and a shell alone ${median(floors).toFixed(1)} ms, ${measured.length} turns`
-  report("driver's part of a warm turn", median(times) - median(floors), "ms", 25, detail)
-})
+  const name = sandbox === "off" ? "driver's part of a warm turn" : "the same with the criterion in the sandbox"
+  report(name, median(times) - median(floors), "ms", sandbox === "off" ? 25 : 40, detail)
+}
+
+await withWorld(1_000, (world: World) => measure(world, "off"))
+if (spawnSync("bwrap", ["--version"]).status === 0) await withWorld(1_000, (world: World) => measure(world, "required"))

@@ -50,11 +50,12 @@ import * as ClaudeCommand from "./ClaudeCommand.js"
 import * as ClaudeEvents from "./ClaudeEvents.js"
 import * as ClaudeProcess from "./ClaudeProcess.js"
 import { randomUuid } from "./PermissionGate.js"
+import { Sandbox } from "./Sandbox.js"
 import type { Containment } from "./Subprocess.js"
 
 export type { ClaudeCodeSettings } from "./ClaudeCommand.js"
 
-type Services = CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path | Containment
+type Services = CommandExecutor.CommandExecutor | FileSystem.FileSystem | Path.Path | Containment | Sandbox
 
 /** The real CLI. `settings.env` is the complete environment of the program; everything else has a default. */
 export const layer = (settings: ClaudeCommand.ClaudeCodeSettings): Layer.Layer<Agent, never, Services> =>
@@ -64,7 +65,8 @@ export const layer = (settings: ClaudeCommand.ClaudeCodeSettings): Layer.Layer<A
       kind: "claude-code",
       open: (options: SessionOptions) =>
         Effect.mapInputContext(open(ClaudeCommand.resolve(settings), options), (input: Context.Context<Scope.Scope>) =>
-          Context.merge(services, input)
+          // The caller's scope, and what else it has; but the agent's own sandbox, not that of commands.
+          Context.add(Context.merge(services, input), Sandbox, Context.get(services, Sandbox))
         )
     }))
   )
@@ -139,10 +141,11 @@ const open = (
       const { sessionId } = yield* Ref.get(session)
       const argv = ClaudeCommand.commandLine(settings, { gate: program, resume: sessionId, promptFile })
       const { killAfter, maxLineBytes } = settings
+      const { wrap } = yield* Sandbox
+      const confined = yield* wrap({ argv, env, workspace, goalId: options.goalId })
       const process = yield* ClaudeProcess.start({
-        argv,
+        ...confined,
         cwd: workspace,
-        env,
         killAfter,
         maxLineBytes,
         gate,

@@ -76,6 +76,14 @@ export interface McpServerStatus {
   readonly status: string
 }
 
+/** Tokens of one provider call, as many lines say them; `TokenUsage` is made of them once they count. */
+export interface TokenCounts {
+  readonly input: number
+  readonly output: number
+  readonly cacheRead: number
+  readonly cacheCreation: number
+}
+
 /** Tokens that were used and what they cost. */
 export interface Spent {
   readonly tokens: TokenUsage
@@ -104,7 +112,7 @@ export type ClaudeEvent =
       readonly messageId: string | undefined
       readonly model: string | undefined
       readonly blocks: ReadonlyArray<Block>
-      readonly usage: TokenUsage | undefined
+      readonly usage: TokenCounts | undefined
       readonly parent: string | undefined
       /** `authentication_failed`, `billing_error`, … on the message that stands in for a failed call. */
       readonly error: string | undefined
@@ -165,7 +173,7 @@ export type ClaudeEvent =
   | {
       readonly _tag: "CallStarted"
       readonly messageId: string
-      readonly usage: TokenUsage
+      readonly usage: TokenCounts
       readonly parent: string | undefined
     }
   /** A provider call has ended; its output tokens are final. */
@@ -354,7 +362,7 @@ const block = (value: unknown): Block => {
 }
 
 /** None when input or output are missing: half a figure would be a wrong one. */
-const tokensOf = (value: unknown): TokenUsage | undefined => {
+const tokensOf = (value: unknown): TokenCounts | undefined => {
   const usage = record(value)
   if (usage === undefined) return undefined
   const input = count(usage["input_tokens"])
@@ -362,12 +370,11 @@ const tokensOf = (value: unknown): TokenUsage | undefined => {
   if (input === undefined || output === undefined) return undefined
   const cacheRead = count(usage["cache_read_input_tokens"]) ?? 0
   const cacheCreation = count(usage["cache_creation_input_tokens"]) ?? 0
-  return tokens(input, output, cacheRead, cacheCreation)
+  return { input, output, cacheRead, cacheCreation }
 }
 
 /** The counts are checked already. */
-const tokens = (input: number, output: number, cacheRead: number, cacheCreation: number): TokenUsage =>
-  new TokenUsage({ input, output, cacheRead, cacheCreation }, { disableValidation: true })
+const usageOf = (counts: TokenCounts): TokenUsage => new TokenUsage(counts, { disableValidation: true })
 
 const decodeUser = (line: Json): ClaudeEvent => {
   const content = record(line["message"])?.["content"]
@@ -456,7 +463,7 @@ const spentOf = (models: Json | undefined): Spent | undefined => {
     const cost = amount(model["costUSD"])
     costUsd = cost === undefined || costUsd === undefined ? undefined : costUsd + cost
   }
-  return { tokens: tokens(input, output, cacheRead, cacheCreation), costUsd }
+  return { tokens: usageOf({ input, output, cacheRead, cacheCreation }), costUsd }
 }
 
 const windowsOf = (models: Json | undefined): ReadonlyArray<ModelWindow> =>
@@ -726,7 +733,7 @@ const onAssistant = (before: Turn, event: Event<"Assistant">): readonly [Turn, R
 const meter = (
   turn: Turn,
   messageId: string,
-  used: TokenUsage,
+  used: TokenCounts,
   parent: string | undefined
 ): readonly [Turn, ReadonlyArray<AgentEvent>] => {
   if (HashMap.has(turn.metered, messageId)) return [turn, []]
@@ -738,7 +745,7 @@ const meter = (
       metered: HashMap.set(turn.metered, messageId, used.output),
       contextTokens: Option.orElse(contextTokens, () => turn.contextTokens)
     },
-    [AgentEvent.Metered({ tokens: used, contextTokens })]
+    [AgentEvent.Metered({ tokens: usageOf(used), contextTokens })]
   ]
 }
 
@@ -751,7 +758,7 @@ const meterOutput = (turn: Turn, event: Event<"CallEnded">): readonly [Turn, Rea
     { ...turn, metered: HashMap.set(turn.metered, event.messageId, event.output) },
     [
       AgentEvent.Metered({
-        tokens: tokens(0, output, 0, 0),
+        tokens: usageOf({ input: 0, output, cacheRead: 0, cacheCreation: 0 }),
         contextTokens: Option.none()
       })
     ]

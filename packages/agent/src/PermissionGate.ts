@@ -5,6 +5,7 @@
  * It does not decide: deciders do, in `@driver/permission`. This module owns
  * only the words between the two.
  */
+import type { ApprovalAnswered, ApprovalRequested } from "@driver/domain/DriverEvent"
 import type { GoalId } from "@driver/domain/Goal"
 import {
   ChoiceAllow,
@@ -12,6 +13,7 @@ import {
   Decision,
   type DecisionChoice,
   DecisionId,
+  Deny,
   type PermissionOutcome,
   PermissionRequest,
   type ToolInput,
@@ -69,14 +71,40 @@ export interface GateTicket {
   readonly startSession: Effect.Effect<void>
 }
 
+/** The operator's messages that go to the agent with one answer. The first of the two effects counts. */
+export interface RidingMessages {
+  /** Oldest first, at least one. */
+  readonly texts: ReadonlyArray<string>
+  /** The answer to this call was handed over. */
+  readonly delivered: (toolUseId: Option.Option<string>) => Effect.Effect<void>
+  /** It was not: the messages wait for another way. */
+  readonly giveBack: Effect.Effect<void>
+}
+
 export interface GateRegistration {
   readonly goalId: GoalId
   /** Absolute path of the workspace. */
   readonly workspace: string
   /** Commands of the goal's own criteria: the default rules allow them. */
   readonly criteriaCommands: ReadonlyArray<string>
+  /** What the goal is, in its own words: calls are judged by it. */
+  readonly description: string
   /** Called when a question arrives, before it is decided. */
   readonly onRequest: (request: PermissionRequest) => Effect.Effect<void>
+  /**
+   * Called with every call and what was decided about it, before that is recorded; resolves with what is answered. It
+   * may refuse and say more, never allow what was refused. `key` is equal for equal calls. When it fails, the call is
+   * refused.
+   */
+  readonly review: (
+    request: PermissionRequest,
+    key: string,
+    outcome: PermissionOutcome
+  ) => Effect.Effect<PermissionOutcome>
+  /** The operator's messages that wait: asked for when a call is refused, or would be put to a person. Resolves at once. */
+  readonly claimMessages: Effect.Effect<Option.Option<RidingMessages>>
+  /** Called when a person is asked about a call, and when that is over. */
+  readonly onApproval: (event: ApprovalRequested | ApprovalAnswered) => Effect.Effect<void>
   /** Called with the record of every answered question, before the agent gets the answer. */
   readonly onDecision: (decision: Decision) => Effect.Effect<void>
 }
@@ -109,10 +137,18 @@ const registerScripted = (
       Effect.gen(function* () {
         const now = yield* Ref.get(turn)
         const { agentId, input, tool, toolUseId } = call
-        yield* registration.onRequest(
-          new PermissionRequest({ goalId, turn: now, workspace, tool, input, toolUseId, agentId, advisories: [] })
-        )
-        const outcome = answer(call, registration)
+        const request = new PermissionRequest({
+          goalId,
+          turn: now,
+          workspace,
+          tool,
+          input,
+          toolUseId,
+          agentId,
+          advisories: []
+        })
+        yield* registration.onRequest(request)
+        const outcome = yield* registration.review(request, JSON.stringify([tool, input]), answer(call, registration))
         yield* registration.onDecision(
           new Decision({
             id: DecisionId.make(yield* randomUuid),
@@ -125,7 +161,11 @@ const registerScripted = (
             decidedAt: yield* DateTime.now
           })
         )
-        return outcome
+        if (outcome._tag !== "Deny") return outcome
+        const riding = yield* registration.claimMessages
+        if (Option.isNone(riding)) return outcome
+        yield* riding.value.delivered(toolUseId)
+        return withMessages(outcome, riding.value.texts)
       }).pipe(
         // Like the real gate: what cannot be decided or recorded is refused.
         Effect.catchAllCause((cause) =>
@@ -143,6 +183,14 @@ const registerScripted = (
       startSession: Effect.void
     }
   })
+
+/** The denial with the operator's words after it, marked as such. */
+export const withMessages = (denial: Deny, texts: ReadonlyArray<string>): Deny =>
+  new Deny({ ...denial, message: `${denial.message}\n\n${operatorBlock(texts)}` }, { disableValidation: true })
+
+/** How the operator's words are marked wherever an agent reads them. */
+export const operatorBlock = (texts: ReadonlyArray<string>): string =>
+  `[OPERATOR INTERRUPT]\n${texts.join("\n")}\n[END OPERATOR INTERRUPT]`
 
 /** How an outcome is recorded. */
 export const choiceOf = (outcome: PermissionOutcome): DecisionChoice => {

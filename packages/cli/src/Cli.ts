@@ -3,18 +3,31 @@
  * `commands/`, which is loaded when the command is called: `driver --help` costs the
  * parser and nothing else. Implementations come as layers from the caller.
  */
+import type { StoredEvent } from "@driver/domain/DriverEvent"
+import type { DelegationStore } from "@driver/intent/DelegationStore"
+import type { Intent } from "@driver/intent/Intent"
+import type { IntentEvent } from "@driver/intent/IntentEvents"
+import type { IntentStore } from "@driver/intent/IntentStore"
+import type { Registry } from "@driver/intent/Registry"
+import type { Approvals } from "@driver/permission/Approvals"
+import type { CommandAnalyzer } from "@driver/permission/CommandAnalyzer"
+import type { Programs } from "@driver/permission/Policy"
 import type { Acceptance } from "@driver/runtime/Acceptance"
 import type { BindingStore } from "@driver/runtime/BindingStore"
+import type { DecisionStore } from "@driver/runtime/DecisionStore"
 import type { Workspace } from "@driver/runtime/Workspace"
 import * as Args from "@effect/cli/Args"
 import type * as CliApp from "@effect/cli/CliApp"
 import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import type { ValidationError } from "@effect/cli/ValidationError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import { argument, config, json } from "./CommonOptions.js"
+import { makePolicy } from "./commands/policy.js"
+import { makeRegistryCommands } from "./commands/registryCommands.js"
 import type { EndWith } from "./exitCode.js"
 import { Host, type Output } from "./Host.js"
 import type { RunGoal } from "./RunGoal.js"
@@ -27,31 +40,32 @@ import { version } from "./version.js"
 export interface Composition<E extends { readonly message: string }, R> {
   /** For `list`, `worktrees`, `rollback` and `prune`. */
   readonly goals: (settings: Settings) => Layer.Layer<Workspace | BindingStore, E, R>
+  /** For `approvals`, `approve` and `deny`. */
+  readonly approvals: (settings: Settings) => Layer.Layer<Approvals, E, R>
+  /** For `policy`. */
+  readonly analyzer: (programs: Programs) => Layer.Layer<CommandAnalyzer, E, R>
+  /** For `policy diff`. */
+  readonly decisions: (settings: Settings) => Layer.Layer<DecisionStore | BindingStore, E, R>
   /** For `lint`: criteria run on the base. */
   readonly rehearsal: (settings: Settings) => Layer.Layer<Workspace | Acceptance, E, R>
   /** For `run` and `demo`. */
   readonly run: (settings: Settings) => Layer.Layer<RunGoal, E, R>
+  /** For `ask`. */
+  readonly ask: (settings: Settings, options: AskOptions) => Layer.Layer<AskServices, E, R | Host>
+  /** For `mount` and `project`. */
+  readonly registry: (settings: Settings) => Layer.Layer<Registry, E, R>
   /** For `doctor`. */
   readonly probes: (settings: Settings) => Layer.Layer<SystemProbes, never, R>
 }
 
-const config = Options.file("config").pipe(
-  Options.withAlias("c"),
-  Options.withDescription("Configuration file. Default: driver.yaml here or in the repository's root, if there is one"),
-  Options.optional
-)
+/** Who is told what happens while a message is taken care of. */
+export interface AskOptions {
+  /** Every event of every goal that runs for it. */
+  readonly onEvent: (event: StoredEvent) => Effect.Effect<void>
+  readonly onIntentEvent: (event: IntentEvent) => Effect.Effect<void>
+}
 
-const json = (what: string) => Options.boolean("json").pipe(Options.withDescription(`Print ${what} as JSON`))
-
-/** The parser takes an option that it does not know for an argument. Nobody names a file or a goal like that. */
-const argument = (name: string) =>
-  Args.text({ name }).pipe(
-    Args.mapEffect((text) =>
-      /^--?[a-z]/.test(text)
-        ? Effect.fail(HelpDoc.p(`There is no option ${text} here: see --help. A file of that name is ./${text}`))
-        : Effect.succeed(text)
-    )
-  )
+export type AskServices = Intent | IntentStore | Registry | DelegationStore | Workspace
 
 const goalFile = argument("goal.yaml").pipe(Args.withDescription("The goal file, YAML or JSON"))
 
@@ -109,6 +123,61 @@ export const makeCli = <E extends { readonly message: string }, R>(
         it.run(args, composition.run)
       )
   ).pipe(Command.withDescription("Drive an agent until the goal's criteria pass, or the goal ends for another reason"))
+
+  const ask = Command.make(
+    "ask",
+    {
+      message: Args.text({ name: "message" }).pipe(
+        Args.withDescription("What you want, in your words. Without it the session goes on"),
+        Args.optional
+      ),
+      config,
+      session: Options.text("session").pipe(
+        Options.withAlias("s"),
+        Options.withDescription("Go on with this session. Default: a new one"),
+        Options.optional
+      ),
+      answers: Options.text("answer").pipe(
+        Options.withDescription("An answer to a question of the session, as id=value; can be given several times"),
+        Options.repeated
+      ),
+      mounts: Options.text("mount").pipe(
+        Options.withDescription(
+          "A mount that it is about, the first is where work is done; can be given several times"
+        ),
+        Options.repeated
+      ),
+      project: Options.text("project").pipe(Options.withDescription("The project that it is about"), Options.optional),
+      yes: Options.boolean("yes").pipe(
+        Options.withAlias("y"),
+        Options.withDescription("Run what was planned without asking")
+      ),
+      plan: Options.boolean("plan").pipe(Options.withDescription("Write the goal file, and run nothing")),
+      out: Options.file("out").pipe(
+        Options.withDescription("Where the goal file goes. Default: goal-ID.yaml here"),
+        Options.optional
+      ),
+      assume: Options.boolean("assume").pipe(
+        Options.withDescription("Ask no questions: what is open is assumed, and said")
+      ),
+      agent: Options.choice("agent", ["claude-code", "stub"]).pipe(
+        Options.withAlias("a"),
+        Options.withDescription("The agent that works. Default: what the configuration says, else claude-code"),
+        Options.optional
+      ),
+      events: Options.file("events").pipe(
+        Options.withDescription("Write the goals' events to this file, one line of JSON each"),
+        Options.optional
+      ),
+      json: json("one response on standard output, and nothing else there,")
+    },
+    (args) =>
+      Effect.flatMap(Effect.all([load, Effect.promise(() => import("./commands/ask.js"))]), ([composition, it]) =>
+        it.ask(args, composition.ask)
+      )
+  ).pipe(Command.withDescription("Say what you want in your words: it is made a goal with criteria, run and reviewed"))
+
+  const { mount, project } = makeRegistryCommands(load)
 
   const demo = Command.make(
     "demo",
@@ -210,27 +279,103 @@ export const makeCli = <E extends { readonly message: string }, R>(
       )
   ).pipe(Command.withDescription("Remove worktrees, branches and checkpoints of goals that are over"))
 
+  /** The commands on questions to a person. */
+  const withApprovals = <A, E2, R2>(
+    file: Option.Option<string>,
+    body: (commands: typeof import("./commands/approvals.js")) => Effect.Effect<A, E2, R2>
+  ) =>
+    Effect.gen(function* () {
+      const [composition, it, commands] = yield* Effect.all([
+        load,
+        Effect.promise(() => import("./Settings.js")),
+        Effect.promise(() => import("./commands/approvals.js"))
+      ])
+      const settings = yield* it.loadSettings({ config: file })
+      return yield* Effect.provide(body(commands), composition.approvals(settings))
+    })
+
+  const approvalId = argument("id").pipe(Args.withDescription("The question's id, or the beginning of it"))
+
+  const approvals = Command.make(
+    "approvals",
+    {
+      config,
+      watch: Options.boolean("watch").pipe(Options.withDescription("Go on, and print each question as it comes")),
+      json: json("the questions")
+    },
+    (args) => withApprovals(args.config, (it) => it.approvals(args))
+  ).pipe(Command.withDescription("List the tool calls that wait for a person's approval"))
+
+  const approve = Command.make(
+    "approve",
+    {
+      id: approvalId,
+      config,
+      session: Options.boolean("session").pipe(
+        Options.withDescription("Also the same call for the rest of the agent's session")
+      ),
+      json: json("what was done")
+    },
+    (args) => withApprovals(args.config, (it) => it.approve(args))
+  ).pipe(Command.withDescription("Allow a tool call that waits for approval"))
+
+  const deny = Command.make(
+    "deny",
+    {
+      id: approvalId,
+      config,
+      message: Options.text("message").pipe(
+        Options.withAlias("m"),
+        Options.withDescription("What the agent is told: what to do instead"),
+        Options.optional
+      ),
+      json: json("what was done")
+    },
+    (args) => withApprovals(args.config, (it) => it.deny(args))
+  ).pipe(Command.withDescription("Deny a tool call that waits for approval, and say what to do instead"))
+
   const schema = Command.make(
     "schema",
     {
-      of: Args.choice<"goal" | "config">(
+      of: Args.choice<"goal" | "config" | "policy">(
         [
           ["goal", "goal"],
-          ["config", "config"]
+          ["config", "config"],
+          ["policy", "policy"]
         ],
         { name: "of" }
-      ).pipe(Args.withDescription("goal: a goal file; config: driver.yaml"))
+      ).pipe(Args.withDescription("goal: a goal file; config: driver.yaml; policy: a policy file"))
     },
     (args) =>
       Effect.flatMap(
         Effect.promise(() => import("./commands/schema.js")),
         (it) => it.schema(args)
       )
-  ).pipe(Command.withDescription("Print the JSON Schema of a goal file or of the configuration, for editors"))
+  ).pipe(
+    Command.withDescription("Print the JSON Schema of a goal file, a policy file or the configuration, for editors")
+  )
 
   const cli = Command.make("driver").pipe(
     Command.withDescription("Drive a coding agent until a goal's acceptance criteria pass"),
-    Command.withSubcommands([run, demo, init, lint, doctor, list, worktrees, rollback, prune, schema]),
+    Command.withSubcommands([
+      run,
+      ask,
+      demo,
+      init,
+      lint,
+      doctor,
+      list,
+      worktrees,
+      rollback,
+      prune,
+      approvals,
+      approve,
+      deny,
+      makePolicy(load),
+      mount,
+      project,
+      schema
+    ]),
     Command.run({ name: "driver", version, executable: "driver" })
   )
   return (argv) => onHost(cli(argv))

@@ -4,11 +4,16 @@
  */
 import type { Agent } from "@driver/agent/Agent"
 import * as ClaudeCode from "@driver/agent/ClaudeCode"
+import type { SandboxUnavailable } from "@driver/agent/Sandbox"
 import { Containment, sweepOrphans } from "@driver/agent/Subprocess"
 import type { GoalId } from "@driver/domain/Goal"
+import { Redactor } from "@driver/domain/Redactor"
+import { Approvals } from "@driver/permission/Approvals"
+import { CommandAnalyzer } from "@driver/permission/CommandAnalyzer"
 import { PermissionDecider } from "@driver/permission/PermissionDecider"
 import * as PermissionSocket from "@driver/permission/PermissionSocket"
-import * as RulesDecider from "@driver/permission/RulesDecider"
+import type { Programs } from "@driver/permission/Policy"
+import * as SandboxedCommands from "@driver/permission/SandboxedCommands"
 import { UnixSockets } from "@driver/permission/UnixSockets"
 import { Acceptance } from "@driver/runtime/Acceptance"
 import { CompactPolicy } from "@driver/runtime/CompactPolicy"
@@ -26,7 +31,6 @@ import * as WorkspaceDirectory from "@driver/runtime/WorkspaceDirectory"
 import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
 import * as Database from "@driver/store/Database"
 import * as Stores from "@driver/store/Stores"
-import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
@@ -38,30 +42,33 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { assetPath, type MissingAsset } from "./Assets.js"
 import type { Composition } from "./Cli.js"
+import { deciderLayer, decideTimeout } from "./deciderLayer.js"
+import { gateEnvironment } from "./Environment.js"
 import * as GoalLock from "./GoalLock.js"
 import { gateDirectory } from "./gateDirectory.js"
+import * as LanguageModels from "./LanguageModels.js"
 import { RunError, RunGoal, type RunOptions } from "./RunGoal.js"
 import type { Settings } from "./Settings.js"
 import { ProbeError, SystemProbes } from "./SystemProbes.js"
+import { agentSandboxLayer, sandboxLayer, sandboxNotes, sandboxProbe } from "./sandboxLayer.js"
 
 type Platform = FileSystem.FileSystem | Path.Path
 
 const ExecutorLayer = NodeCommandExecutor.layer
 
+type AgentTrouble = MissingAsset | RunError | SandboxUnavailable
+
 /** What a caller may have its own of. */
 export interface Parts {
-  readonly agent: Layer.Layer<Agent, MissingAsset, Platform | Containment>
-  readonly executor: Layer.Layer<CommandExecutor.CommandExecutor, never, FileSystem.FileSystem>
+  readonly agent: Layer.Layer<Agent, AgentTrouble, Platform | Containment>
+  readonly git: Layer.Layer<Git.Git>
 }
 
 const ContainmentLayer = Containment.layer
 
-const gitLayer = (executor: Parts["executor"]) => Git.Git.layer().pipe(Layer.provide(executor))
+const GitLayer = Git.Git.layer()
 
-const workspaceLayer = (
-  settings: Settings,
-  executor: Parts["executor"] = ExecutorLayer
-): Layer.Layer<Workspace, never, Platform> =>
+const workspaceLayer = (settings: Settings, git: Parts["git"] = GitLayer): Layer.Layer<Workspace, never, Platform> =>
   Option.match(settings.repository, {
     onNone: () => WorkspaceDirectory.layer({ root: settings.worktreeRoot, stateDirectory: settings.stateDirectory }),
     onSome: (repository) =>
@@ -71,7 +78,7 @@ const workspaceLayer = (
         stateDirectory: settings.stateDirectory,
         base: settings.config.base
       })
-  }).pipe(Layer.provide(gitLayer(executor)))
+  }).pipe(Layer.provide(git))
 
 /** The database's directory is ours to make when it lies in the state directory. */
 const databaseLayer = ({ stateDirectory, store }: Settings) =>
@@ -90,35 +97,32 @@ const databaseLayer = ({ stateDirectory, store }: Settings) =>
 
 const storesLayer = (settings: Settings) => Stores.layer().pipe(Layer.provide(databaseLayer(settings)))
 
-const deciderLayer = ({ config, stateDirectory }: Settings): Layer.Layer<PermissionDecider, never, Platform> => {
-  switch (config.permission.decider) {
-    case "allow_all":
-      return PermissionDecider.layerAllowAll
-    case "deny_all":
-      return PermissionDecider.layerDenyAll()
-    case "rules":
-      return RulesDecider.layer({ rules: config.permission.rules, protectedPaths: [stateDirectory] })
-  }
-}
+const analyzerLayer = (programs: Programs): Layer.Layer<CommandAnalyzer> => CommandAnalyzer.layer({ programs })
+
+const confinedDeciderLayer = (settings: Settings, stores: ReturnType<typeof storesLayer>) =>
+  (settings.sandbox.agent
+    ? deciderLayer(settings)
+    : SandboxedCommands.layer({ env: settings.criteriaEnvironment }).pipe(Layer.provide(deciderLayer(settings)))
+  ).pipe(Layer.provide([stores, analyzerLayer(settings.policy.programs), Redactor.layer(settings.secrets)]))
 
 const SocketsLayer = Layer.succeed(UnixSockets, {
   listen: (path) => NodeSocketServer.make({ path }),
   connect: (path) => NodeSocket.makeNet({ path })
 })
 
-const gateLayer = (settings: Settings) =>
+const gateLayer = <E, R>(settings: Settings, decider: Layer.Layer<PermissionDecider, E, R>) =>
   Layer.unwrapScoped(
     Effect.gen(function* () {
       const program = yield* assetPath("driver-gate.mjs")
       return PermissionSocket.layer({
         directory: yield* gateDirectory(settings.stateDirectory),
-        program: { command: process.execPath, args: [program] },
-        settings: { decideTimeout: settings.config.permission.timeout }
+        program: { command: process.execPath, args: [program], env: gateEnvironment(settings.agent.environment) },
+        settings: { decideTimeout: decideTimeout(settings) }
       })
     })
-  ).pipe(Layer.provide([deciderLayer(settings), SocketsLayer]))
+  ).pipe(Layer.provide([decider, SocketsLayer]))
 
-export const agentLayer = (settings: Settings): Layer.Layer<Agent, MissingAsset, Platform | Containment> =>
+export const agentLayer = (settings: Settings): Layer.Layer<Agent, AgentTrouble, Platform | Containment> =>
   Layer.unwrapEffect(
     Effect.gen(function* () {
       const { agent } = settings.config
@@ -140,18 +144,32 @@ export const agentLayer = (settings: Settings): Layer.Layer<Agent, MissingAsset,
         backgroundDeadline: agent.backgroundDeadline,
         extraArgs: agent.extraArgs,
         ...(Option.isSome(agent.model) ? { model: agent.model.value } : {})
-      })
+      }).pipe(Layer.provide(agentSandboxLayer(settings, binary)))
     })
   ).pipe(Layer.provide(ExecutorLayer))
 
-const acceptanceLayer = ({ config, criteriaEnvironment, secrets }: Settings) =>
-  Acceptance.layer({
+const judgeLayer = (settings: Settings): Layer.Layer<Judge, LanguageModels.ModelConfigError, Containment> =>
+  Option.match(settings.models.judge, {
+    onNone: () => Judge.layerNone,
+    onSome: (model) =>
+      Layer.unwrapEffect(
+        Effect.map(
+          Effect.promise(() => import("@driver/runtime/JudgeLanguageModel")),
+          (it) => it.layer()
+        )
+      ).pipe(Layer.provide([LanguageModels.layer(model), Redactor.layer(settings.secrets)]))
+  })
+
+const acceptanceLayer = (settings: Settings) => {
+  const { config, criteriaEnvironment, secrets } = settings
+  return Acceptance.layer({
     env: criteriaEnvironment,
     secrets,
     timeout: config.acceptance.timeout,
     concurrency: config.acceptance.concurrency,
     evidenceBytes: config.acceptance.evidenceBytes
-  }).pipe(Layer.provide([CriterionRegistry.layer(), Judge.layerNone]))
+  }).pipe(Layer.provide([CriterionRegistry.layer(), judgeLayer(settings)]))
+}
 
 const policiesLayer = ({ config }: Settings) =>
   Layer.mergeAll(
@@ -172,19 +190,25 @@ const loopLayer = ({ config, deliver }: Settings) =>
   })
 
 /** Everything that a goal needs while it runs, but for where its events go. */
-export const driverLayer = (settings: Settings, parts: Partial<Parts> = {}) =>
-  Driver.layer.pipe(
+export const driverLayer = (settings: Settings, parts: Partial<Parts> = {}) => {
+  // One database for all.
+  const stores = storesLayer(settings)
+  return Driver.layer.pipe(
     Layer.provide(loopLayer(settings)),
+    Layer.provide(Redactor.layer(settings.secrets)),
     Layer.provide([
       parts.agent ?? agentLayer(settings),
-      gateLayer(settings),
+      gateLayer(settings, confinedDeciderLayer(settings, stores)),
       acceptanceLayer(settings),
       policiesLayer(settings),
-      storesLayer(settings)
+      stores
     ]),
+    Layer.provideMerge(sandboxLayer(settings)),
     // Both ask the system for something, so they do it at the same time.
-    Layer.provide([workspaceLayer(settings, parts.executor), ContainmentLayer])
+    Layer.provide([workspaceLayer(settings, parts.git), ContainmentLayer]),
+    Layer.merge(stores)
   )
+}
 
 /** Runs goals, each with its events told to whoever runs it. */
 const runLayer = (settings: Settings): Layer.Layer<RunGoal, { readonly message: string }, Platform> =>
@@ -204,12 +228,15 @@ const runLayer = (settings: Settings): Layer.Layer<RunGoal, { readonly message: 
         Effect.gen(function* () {
           const driver = yield* Driver
           const events = yield* EventSink
+          const approvals = yield* Approvals
           return {
+            notes: yield* sandboxNotes,
             run: (goal, options) =>
               Effect.gen(function* () {
                 yield* GoalLock.acquire(settings.stateDirectory, goal.id)
                 // What a driver left that was killed in the middle of this goal.
                 yield* sweepOrphans({ markers: [goal.id] })
+                yield* Effect.mapError(approvals.abandon(goal.id), ({ message }) => new RunError({ detail: message }))
                 yield* Effect.acquireRelease(
                   Effect.sync(() => running.set(goal.id, options)),
                   () => Effect.sync(() => running.delete(goal.id))
@@ -237,12 +264,13 @@ const probesLayer = (settings: Settings): Layer.Layer<SystemProbes, never, Platf
           reason: Option.getOrElse(reason, () => "process-id namespaces work here")
         })
       ).pipe(Effect.provide(ContainmentLayer)),
+      sandbox: sandboxProbe(settings).pipe(Effect.provide(ContainmentLayer)),
       database: Effect.scoped(Layer.build(databaseLayer(settings))).pipe(
         Effect.as(settings.store.kind === "sqlite" ? settings.store.filename : "PostgreSQL"),
         Effect.mapError((error) => new ProbeError({ detail: error.message, mend: "mend `store` in driver.yaml" })),
         Effect.provide(platform)
       ),
-      socket: Effect.scoped(Layer.build(gateLayer(settings))).pipe(
+      socket: Effect.scoped(Layer.build(gateLayer(settings, PermissionDecider.layerDenyAll()))).pipe(
         Effect.as(settings.stateDirectory),
         Effect.mapError(
           (error) =>
@@ -261,10 +289,38 @@ const probesLayer = (settings: Settings): Layer.Layer<SystemProbes, never, Platf
     }))
   )
 
+const rehearsalLayer = (settings: Settings) =>
+  acceptanceLayer(settings).pipe(
+    Layer.provideMerge(workspaceLayer(settings)),
+    Layer.provide(sandboxLayer(settings)),
+    Layer.provide(ContainmentLayer)
+  )
+
 export const composition: Composition<{ readonly message: string }, Platform> = {
   goals: (settings) => Layer.mergeAll(workspaceLayer(settings), storesLayer(settings)),
-  rehearsal: (settings) =>
-    acceptanceLayer(settings).pipe(Layer.provideMerge(workspaceLayer(settings)), Layer.provide(ContainmentLayer)),
+  approvals: storesLayer,
+  analyzer: analyzerLayer,
+  decisions: storesLayer,
+  rehearsal: rehearsalLayer,
   run: runLayer,
+  ask: (settings, options) =>
+    Layer.unwrapEffect(
+      Effect.map(
+        Effect.promise(() => import("./compositionIntent.js")),
+        (it) =>
+          it.askLayer<{ readonly message: string }>(settings, options, {
+            database: databaseLayer(settings),
+            rehearsal: rehearsalLayer(settings),
+            run: runLayer
+          })
+      )
+    ),
+  registry: (settings) =>
+    Layer.unwrapEffect(
+      Effect.map(
+        Effect.promise(() => import("@driver/store/SqlRegistry")),
+        (it) => it.layer
+      )
+    ).pipe(Layer.provide(databaseLayer(settings))),
   probes: probesLayer
 }

@@ -6,8 +6,12 @@
  * init` writes, `driver schema config` and the README are made of them. Reading the
  * file and turning its paths into absolute ones is done in `Settings.ts`.
  */
+import { AllowedHost } from "@driver/agent/AllowList"
+import { SandboxMode } from "@driver/agent/SandboxMode"
 import { Budget } from "@driver/domain/Goal"
-import { WireDuration } from "@driver/domain/Wire"
+import { Usd, WireDuration } from "@driver/domain/Wire"
+import { Programs } from "@driver/permission/Policy"
+import { PresetName } from "@driver/permission/Presets"
 import { Rule } from "@driver/permission/Rules"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -200,23 +204,103 @@ const AcceptanceConfig = Schema.Struct({
   )
 }).annotations({ identifier: "Acceptance" })
 
-const RuleConfig = Schema.Struct({
-  verdict: Schema.propertySignature(Rule.fields.verdict).annotations({
-    description: "What is said of a call that matches; allow_session holds for the same call until the session ends."
+const ModelConfig = Schema.Struct({
+  provider: Schema.propertySignature(Schema.Literal("anthropic", "openai", "agent", "scripted")).annotations({
+    description:
+      "Whose model: anthropic and openai by their API (openai also for servers that are compatible with it); agent asks the agent's own program, for people with a subscription and no key; scripted plays the answers of a file, for rehearsals."
   }),
-  tool: Schema.propertySignature(Rule.fields.tool).annotations({
-    description: "The agent's name of the tool, * for any characters: Bash, Write, mcp__github__*."
-  }),
-  command: Rule.fields.command.annotations({
-    description: "Only commands that match, word by word; * as the last word stands for any further words: npm run *."
-  }),
-  path: Rule.fields.path.annotations({
-    description: "Only files that match, relative to the workspace: * within a name, ** over directories."
-  }),
-  message: Rule.fields.message.annotations({
-    description: "What the agent reads when it is denied: what to do instead."
-  })
-}).annotations({ identifier: "PermissionRule" })
+  name: maybe(
+    "name",
+    Schema.NonEmptyString,
+    "claude-sonnet-5-5",
+    "The model, as the provider names it. Needed for anthropic and openai."
+  ),
+  baseUrl: maybe(
+    "base_url",
+    Schema.NonEmptyString,
+    "http://127.0.0.1:8080/v1",
+    "Where the API is. Default: the provider's own. Reached through HTTPS_PROXY or HTTP_PROXY, unless NO_PROXY names its host."
+  ),
+  api: maybe(
+    "api",
+    Schema.Literal("chat", "responses"),
+    "chat",
+    "Which API of openai: chat is /chat/completions, which compatible servers have; responses is its newer one. Default: chat where base_url is set, else responses."
+  ),
+  apiKeyEnv: maybe(
+    "api_key_env",
+    Schema.NonEmptyString,
+    "ANTHROPIC_API_KEY",
+    "Name of the environment variable with the key. Default: ANTHROPIC_API_KEY or OPENAI_API_KEY."
+  ),
+  script: maybe(
+    "script",
+    Schema.NonEmptyString,
+    "answers.yaml",
+    "The file with the answers of a scripted model, which needs one: a list of maps with ask, when, times and answer."
+  ),
+  prices: maybe(
+    "prices",
+    Schema.Struct({ input: Usd, output: Usd }),
+    "{ input: 3, output: 15 }",
+    "US dollars per million tokens, for the cost that `driver ask` shows. Default: that cost is unknown."
+  )
+}).annotations({ identifier: "LanguageModel" })
+
+export type ModelConfig = typeof ModelConfig.Type
+
+const AskConfig = Schema.Struct({
+  timeout: key(
+    "timeout",
+    time,
+    () => Duration.minutes(10),
+    "10 minutes",
+    "How long a person may take; then the call is denied. 0 = nobody is asked, such calls are denied at once."
+  )
+}).annotations({ identifier: "AskDecider" })
+
+const LlmConfig = Schema.Struct({
+  model: maybe(
+    "model",
+    ModelConfig,
+    "{ provider: agent }",
+    "The model that judges calls. Default: the one of `model` below."
+  ),
+  timeout: key(
+    "timeout",
+    time,
+    () => Duration.seconds(20),
+    "20 seconds",
+    "How long one judgement may take, with all attempts; then the call is denied."
+  ),
+  race: key(
+    "race",
+    Schema.Boolean,
+    () => false,
+    "false",
+    "Ask a person at the same time as the model; the first answer counts."
+  ),
+  past: key(
+    "past",
+    Schema.Literal("goal", "all"),
+    () => "all" as const,
+    "all",
+    "Which earlier decisions the model is shown, and a pattern of denials is looked for in: this goal's, or all."
+  )
+}).annotations({ identifier: "LlmDecider" })
+
+const ShadowConfig = Schema.Struct({
+  decider: key(
+    "decider",
+    Schema.Literal("rules", "allow_all", "deny_all"),
+    () => "rules" as const,
+    "rules",
+    "Who decides beside the real decider; what it would have said is recorded and enforces nothing."
+  ),
+  preset: maybe("preset", PresetName, "strict", "The preset of the shadow's rules. Default: that of the real ones."),
+  rules: key("rules", Schema.Array(Rule), () => [], "[]", "Rules of the shadow, asked before its preset's."),
+  llm: key("llm", Schema.Boolean, () => false, "false", "Whether the shadow may ask the model, which costs as usual.")
+}).annotations({ identifier: "ShadowDecider" })
 
 const PermissionConfig = Schema.Struct({
   decider: key(
@@ -224,7 +308,7 @@ const PermissionConfig = Schema.Struct({
     Schema.Literal("rules", "allow_all", "deny_all"),
     () => "rules" as const,
     "rules",
-    "Who decides on tool calls: rules allows reads, writes inside the workspace and the goal's own criteria, and denies the rest with a reason."
+    "Who decides on tool calls: rules follows the rules below and the preset's, and denies the rest with a reason."
   ),
   timeout: key(
     "timeout",
@@ -233,14 +317,98 @@ const PermissionConfig = Schema.Struct({
     "30 seconds",
     "How long a decision may take; then the call is denied."
   ),
+  preset: maybe(
+    "preset",
+    PresetName,
+    "default",
+    "The rules that come last: strict allows files of the workspace, the goal's criteria and a few plain commands; default also commands that only read, change named files or run the project's scripts; open all but what is dangerous. See `driver policy show`. Default: the policy file's, else default."
+  ),
   rules: key(
     "rules",
-    Schema.Array(RuleConfig),
+    Schema.Array(Rule),
     () => [],
     "[]",
-    "Rules asked before the built-in ones, the first match wins. Special paths (.git, .claude, shell start-up files) stay denied."
+    "Rules asked before those of the policy file and the preset, the first match wins. Special paths (.git, .claude, shell start-up files) stay denied."
+  ),
+  policy: maybe(
+    "policy",
+    Schema.NonEmptyString,
+    "policy.yaml",
+    "A file with further rules, programs and a preset, and with cases for `driver policy test`. Read once, when a goal starts."
+  ),
+  programs: key(
+    "programs",
+    Programs,
+    () => ({}),
+    "{}",
+    "What is known about further programs, so that the commands that run them are followed: { ourtool: { flags: -v, operands: read* } }."
+  ),
+  ask: key(
+    "ask",
+    AskConfig,
+    () => ({ timeout: Duration.minutes(10) }),
+    "{ timeout: 10 minutes }",
+    "Calls that rules or the model leave to a person, who answers by `driver approvals`, `driver approve` and `driver deny`; with timeout 0 nobody is asked."
+  ),
+  llm: key(
+    "llm",
+    LlmConfig,
+    () => Schema.decodeSync(LlmConfig)({}),
+    "{ timeout: 20 seconds, race: false, past: all }",
+    "Calls that rules leave to a language model; model: names another one than `model` does. Without a model they are denied."
+  ),
+  shadow: maybe(
+    "shadow",
+    ShadowConfig,
+    "{ preset: strict }",
+    "A decider that only observes, for `driver policy report`: what a change would mean, before it is made."
   )
 }).annotations({ identifier: "Permission" })
+
+const SandboxConfig = Schema.Struct({
+  mode: key(
+    "mode",
+    SandboxMode,
+    () => "auto" as const,
+    "auto",
+    "Confine criteria and the agent's Bash calls by bubblewrap: auto does where it works, required ends the run where it does not, off never does."
+  ),
+  agent: key(
+    "agent",
+    Schema.Boolean,
+    () => false,
+    "false",
+    "Confine the agent's whole program as well. It reaches its provider, and what `network` lists, through a proxy of driver's."
+  ),
+  network: key(
+    "network",
+    Schema.Union(Schema.Literal("none"), Schema.Array(AllowedHost)),
+    () => "none" as const,
+    "none",
+    "What confined commands reach: none, or a list of hosts, as example.org, *.example.org or example.org:8080. Ports are 443 and 80 unless given."
+  ),
+  writable: key(
+    "writable",
+    Schema.Array(Schema.NonEmptyString),
+    () => [],
+    "[]",
+    "Paths that confined commands may write besides the worktree, such as a package cache. Whatever is put there stays."
+  ),
+  readable: key(
+    "readable",
+    Schema.Array(Schema.NonEmptyString),
+    () => [],
+    "[]",
+    "Paths below a home directory that confined commands may read. Home directories are empty to them but for the tools on the PATH."
+  ),
+  mask: key(
+    "mask",
+    Schema.Array(Schema.NonEmptyString),
+    () => [],
+    "[]",
+    "Further paths that confined commands may not read. Keys and logins of the usual tools are hidden anyway."
+  )
+}).annotations({ identifier: "Sandbox" })
 
 const CompactConfig = Schema.Struct({
   enabled: key(
@@ -313,6 +481,13 @@ const ReplayConfig = Schema.Struct({
 }).annotations({ identifier: "Replay" })
 
 const StuckConfig = Schema.Struct({
+  sameDenials: key(
+    "same_denials",
+    Schema.NonNegativeInt,
+    () => 3,
+    "3",
+    "Denials of the same call in one turn: from here on the agent is told, after as many again the turn is stopped and a person is asked. 0 = off."
+  ),
   sameFailures: key(
     "same_failures",
     Schema.NonNegativeInt,
@@ -325,7 +500,7 @@ const StuckConfig = Schema.Struct({
     Schema.NonNegativeInt,
     () => 5,
     "5",
-    "How often the same tool call may be made within `window` while no file changes. 0 = off."
+    "How often the same tool call may be made within `window` while no file changes, or in a row within one turn. 0 = off."
   ),
   window: key("window", positive, () => 20, "20", "How many of the last tool calls are looked at.")
 }).annotations({ identifier: "Stuck" })
@@ -365,6 +540,55 @@ const DeliverConfig = Schema.Struct({
   )
 }).annotations({ identifier: "Deliver" })
 
+const RemoteAgentConfig = Schema.Struct({
+  name: Schema.NonEmptyTrimmedString.annotations({ description: "What the agent is called. Unique." }),
+  url: Schema.NonEmptyString.annotations({ description: "Where goals are posted to." }),
+  capabilities: Schema.Array(Schema.NonEmptyTrimmedString).annotations({
+    description: "What it offers: a part of a goal that needs one of these is given to it."
+  }),
+  tokenEnv: maybe("token_env", Schema.NonEmptyString, "REVIEWER_TOKEN", "Environment variable with its bearer token."),
+  timeout: key("timeout", time, () => Duration.minutes(30), "30 minutes", "How long one answer may take.")
+}).annotations({ identifier: "RemoteAgent" })
+
+const IntentConfig = Schema.Struct({
+  timeout: key(
+    "timeout",
+    time,
+    () => Duration.minutes(2),
+    "2 minutes",
+    "How long the model may take for one question, with all attempts."
+  ),
+  maxRetries: key(
+    "max_retries",
+    Schema.NonNegativeInt,
+    () => 1,
+    "1",
+    "Further runs after a review that found gaps. The better result counts."
+  ),
+  recent: key(
+    "recent",
+    time,
+    () => Duration.hours(1),
+    "1 hour",
+    "Outside of a repository, a mount that was used within this time is meant when a message names none. 0 = none is."
+  ),
+  divideFrom: key(
+    "divide_from",
+    Schema.NonNegativeInt,
+    () => 0,
+    "0",
+    "A goal with so many criteria may be divided into parts that run side by side, if the model finds that they are independent. 0 = never."
+  ),
+  parallel: key("parallel", positive, () => 3, "3", "Parts that run at the same time."),
+  remoteAgents: key(
+    "remote_agents",
+    Schema.Array(RemoteAgentConfig),
+    () => [],
+    "[]",
+    "Agents elsewhere that take parts of goals. An entry is a map: name, url, capabilities, token_env, timeout."
+  )
+}).annotations({ identifier: "Intent" })
+
 export const Config = Schema.Struct({
   repository: maybe(
     "repository",
@@ -402,6 +626,14 @@ export const Config = Schema.Struct({
   budget: section("budget", BudgetConfig, "What a goal may use at most, where its own file does not say."),
   acceptance: section("acceptance", AcceptanceConfig, "How criteria are evaluated."),
   permission: section("permission", PermissionConfig, "Who decides what the agent may do."),
+  sandbox: section("sandbox", SandboxConfig, "What the commands of the agent and of criteria can reach."),
+  model: maybe(
+    "model",
+    ModelConfig,
+    "{ provider: agent }",
+    "The language model that judges what no command can check (criteria of kind llm_judge) and calls that rules leave to it. Default: none."
+  ),
+  intent: section("intent", IntentConfig, "How `driver ask` gets from a message to a goal, and to its verdict."),
   compact: section("compact", CompactConfig, "When the agent's context is compacted."),
   replay: section("replay", ReplayConfig, "What is done after errors."),
   stuck: section("stuck", StuckConfig, "When a goal counts as stuck."),

@@ -102,7 +102,7 @@ export const agentEnvironment = (environment: Environment, passEnv: ReadonlyArra
 }
 
 /**
- * For criteria and the gate program: the basics only, and nothing whose name looks
+ * For criteria: the basics only, and nothing whose name looks
  * like a secret. `passEnv` is what the configuration adds for criteria, by name, and
  * that is the only way a secret gets through.
  */
@@ -115,9 +115,36 @@ export const criteriaEnvironment = (environment: Environment, passEnv: ReadonlyA
   )
 }
 
-/** The values whose names look secret: they may appear in no evidence, event or log. The caller redacts them. */
-export const secretValues = (environment: Environment): ReadonlyArray<string> => [
-  ...new Set(
-    Object.entries(environment).flatMap(([name, value]) => (looksSecret(name) && value.trim() !== "" ? [value] : []))
+/**
+ * What the gate program gets on top of its agent's environment, which the agent hands on: everything that is not for it
+ * is made empty, so that what is left is what criteria get.
+ */
+export const gateEnvironment = (agent: Environment): Environment => {
+  const own = criteriaEnvironment(agent, [])
+  return Object.fromEntries(
+    Object.keys(agent).flatMap((name) => (own[name] === agent[name] ? [] : [[name, own[name] ?? ""]]))
   )
+}
+
+/** The values that are secret: they may appear in no evidence, event or log. The caller redacts them. */
+export const secretValues = (environment: Environment): ReadonlyArray<string> => [
+  ...new Set(Object.entries(environment).flatMap(([name, value]) => (isSecret(name, value) ? [value] : [])))
 ]
+
+/** The name says so, and the value is neither a place without credentials nor a figure. */
+const isSecret = (name: string, value: string): boolean =>
+  looksSecret(name) &&
+  !ordinaryNames.test(name) &&
+  value.trim() !== "" &&
+  !isPlace(value) &&
+  !(figureNames.test(name) && /^\d+$/.test(value))
+
+/** The shell's directories, and what desktops say about their session. */
+const ordinaryNames = /^(OLD)?PWD$|^(XDG|DBUS)_SESSION_|^(DESKTOP_SESSION|SESSION_MANAGER)$/
+
+const figureNames = /_(TOKENS|MS)$/
+
+/** A path of several steps, or a URL without user and query; none of its words may look like a key. */
+const isPlace = (value: string): boolean =>
+  (/^(~|\.{1,2})?(\/[^/\s]+){2,}\/?$/.test(value) || /^[a-z][a-z0-9+.-]*:\/\/[^/@\s?#]+(\/[^@\s?#]*)?$/i.test(value)) &&
+  !value.split(/[^A-Za-z0-9+=]+/).some((word) => word.length >= 16 && /\d/.test(word) && /[A-Za-z]/.test(word))

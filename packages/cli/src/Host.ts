@@ -11,6 +11,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 
 /** Standard output or standard error. */
 export interface Output {
@@ -54,6 +55,10 @@ export class Host extends Context.Tag("@driver/cli/Host")<
     readonly platform: string
     /** `20.19.0` */
     readonly nodeVersion: string
+    /** What is piped to this process. Read only by the commands that say so. */
+    readonly stdin: Stream.Stream<Uint8Array, CaptureError>
+    /** A person can be asked: standard input and standard output are a terminal. */
+    readonly isInteractive: boolean
     readonly stdout: Output
     readonly stderr: Output
     /** A random UUID, lower case. */

@@ -8,6 +8,7 @@ import type { WriteStream } from "node:tty"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { CaptureError, Host, type Output } from "./Host.js"
 
 /** Texts that put a terminal back in order, by the descriptor they belong to. */
@@ -74,6 +75,11 @@ export const layer: Layer.Layer<Host> = Layer.sync(Host, () => {
     home: homedir(),
     platform: process.platform,
     nodeVersion: process.versions.node,
+    stdin: Stream.fromAsyncIterable(
+      { [Symbol.asyncIterator]: (): AsyncIterator<Uint8Array> => process.stdin[Symbol.asyncIterator]() },
+      (error) => new CaptureError({ program: "standard input", reason: "failed", detail: String(error) })
+    ),
+    isInteractive: process.stdin.isTTY === true && process.stdout.isTTY === true,
     stdout: output(process.stdout, 1),
     stderr: output(process.stderr, 2),
     uuid: Effect.sync(() => randomUUID()),

@@ -138,6 +138,17 @@ export const step = (state: RenderState, stored: StoredEvent): Step => {
       return activity(state, event.activity, withoutWorkspace(event.goalId, printable(event.text)))
     case "PermissionRequested":
       return { state: { ...state, doing: `asks for ${printable(event.tool)}` }, lines: [] }
+    case "ApprovalRequested": {
+      const { id, input, tool } = event.question
+      const called = withoutWorkspace(event.goalId, printable(`${tool} ${argumentOf(input)}`.trim()))
+      const text = `waiting for approval ${shortApproval(id)}: ${fit(called, maxMessage)} · driver approve ${shortApproval(id)}`
+      return { state: { ...state, doing: text }, lines: [line(1, "warn", text)] }
+    }
+    case "ApprovalAnswered":
+      return {
+        state: { ...state, doing: "" },
+        lines: [line(1, "faint", `approval ${shortApproval(event.approvalId)}: ${event.answer.replaceAll("_", " ")}`)]
+      }
     case "DecisionMade": {
       const { choice, input, rationale, tool } = event.decision
       if (choice._tag === "Allow") return { state, lines: [] }
@@ -207,6 +218,16 @@ export const step = (state: RenderState, stored: StoredEvent): Step => {
         state,
         lines: [line(1, "plain", `operator (${event.delivery}): ${printable(event.message)}`)]
       }
+    case "LoopNoticed": {
+      const what = event.loop === "denied" ? "denied" : "made in a row"
+      const then = event.action === "stopped" ? "the turn is stopped" : "the agent is told"
+      return {
+        state,
+        lines: [
+          line(1, "warn", `loop: the same call was ${what} ${event.count} times, ${then}: ${printable(event.call)}`)
+        ]
+      }
+    }
     case "GoalCompleted":
       return { state: { ...state, phase: "ended", usage: event.outcome.usage, metered: 0, doing: "" }, lines: [] }
     case "Progress":
@@ -219,11 +240,14 @@ export const step = (state: RenderState, stored: StoredEvent): Step => {
   }
 }
 
+/** Enough to name a question among those that are open. */
+const shortApproval = (id: string): string => id.slice(0, 4)
+
 /** What a denied agent is told can be long; people get the beginning. */
 const maxMessage = 240
 
 /** Paths of the workspace read better relative to it. It is named after the goal. */
-const withoutWorkspace = (goalId: GoalId, text: string): string =>
+export const withoutWorkspace = (goalId: GoalId, text: string): string =>
   text.replace(new RegExp(`[^\\s"'=:]*/${goalId}/`, "g"), "")
 
 /** A criterion has been evaluated, while others may still run. */
@@ -448,7 +472,8 @@ const replayTexts: { readonly [decision: string]: string } = {
 const replayText = (decision: string): string => replayTexts[decision] ?? printable(decision)
 
 /** The argument of a tool call that tells a person most. */
-const argumentOf = (input: Readonly<Record<string, unknown>>): string => {
+/** What a call is mostly about: its command, its file, its address. */
+export const argumentOf = (input: Readonly<Record<string, unknown>>): string => {
   const value = input["command"] ?? input["file_path"] ?? input["path"] ?? input["pattern"] ?? input["url"]
   return typeof value === "string" ? value.slice(0, 300) : ""
 }

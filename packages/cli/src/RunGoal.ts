@@ -28,6 +28,8 @@ export interface RunOptions {
 export class RunGoal extends Context.Tag("@driver/cli/RunGoal")<
   RunGoal,
   {
+    /** What a person should know before the goal starts, a sentence each. */
+    readonly notes: ReadonlyArray<string>
     /**
      * Resolves with how the goal ended, when nothing of it is left but its workspace and
      * `onEvent` has had the last event. Interrupting it cancels the goal: `onEvent` has

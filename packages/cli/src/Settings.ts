@@ -4,6 +4,7 @@
  *
  * No file is needed. It reads files and looks at directories; it makes none.
  */
+import type { SandboxMode } from "@driver/agent/SandboxMode"
 import { decodeStrict } from "@driver/domain/StrictDecode"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
@@ -11,11 +12,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { type AgentKind, Config, defaults } from "./Config.js"
+import { type AgentKind, Config, defaults, type ModelConfig } from "./Config.js"
 import { agentEnvironment, criteriaEnvironment, type Environment, secretValues } from "./Environment.js"
 import { readDocument } from "./Files.js"
 import { Host } from "./Host.js"
 import { fileError, formatPath, fromDecodeIssue, InputError, type InputIssue } from "./InputError.js"
+import type { ModelSettings } from "./LanguageModels.js"
+import { proxyOf } from "./ModelHttp.js"
+import { type PolicySettings, policySettings, readPolicy } from "./PolicyFile.js"
 
 export type StoreSettings =
   /** Absolute path of the file. */
@@ -30,6 +34,20 @@ export type DeliverSettings =
   | { readonly mode: "patch"; readonly file: string }
   | { readonly mode: "merge"; readonly target: string }
 
+export interface SandboxSettings {
+  readonly mode: SandboxMode
+  /** The agent's whole program is confined. */
+  readonly agent: boolean
+  /** What confined commands may reach: entries of an allow list. */
+  readonly hosts: ReadonlyArray<string>
+  /** Absolute path. */
+  readonly home: string
+  /** Absolute paths, these and the following. */
+  readonly writable: ReadonlyArray<string>
+  readonly readable: ReadonlyArray<string>
+  readonly mask: ReadonlyArray<string>
+}
+
 export interface Settings {
   /** The file that was read, if any. */
   readonly file: Option.Option<string>
@@ -43,6 +61,15 @@ export interface Settings {
   /** Absolute path. */
   readonly worktreeRoot: string
   readonly store: StoreSettings
+  readonly models: {
+    /** For criteria. */
+    readonly judge: Option.Option<ModelSettings>
+    /** For calls that rules leave to a model. */
+    readonly llm: Option.Option<ModelSettings>
+  }
+  readonly policy: PolicySettings
+  /** Files of the repository, relative to its root, that say what agents may do: no agent writes them. */
+  readonly policyFiles: ReadonlyArray<string>
   /** Absolute paths of JSONL files that get the events. */
   readonly eventFiles: ReadonlyArray<string>
   readonly agent: {
@@ -53,6 +80,7 @@ export interface Settings {
     readonly scenario: Option.Option<string>
     readonly environment: Environment
   }
+  readonly sandbox: SandboxSettings
   /** Values of our environment that may appear in nothing that leaves the driver. */
   readonly secrets: ReadonlyArray<Redacted.Redacted<string>>
   /** For criteria and the gate program: no keys. */
@@ -132,13 +160,34 @@ export const loadSettings = (
     if (kind === "stub" && Option.isNone(config.agent.scenario)) {
       complain(["agent", "scenario"], "is missing: the stub agent needs a scenario file to play")
     }
+    const models: ReadonlyArray<readonly [ReadonlyArray<string>, Option.Option<ModelConfig>]> = [
+      [["model"], config.model],
+      [["permission", "llm", "model"], config.permission.llm.model]
+    ]
+    for (const [at, model] of models) {
+      if (Option.exists(model, ({ name, provider }) => /^(anthropic|openai)$/.test(provider) && Option.isNone(name))) {
+        complain([...at, "name"], "is missing: the provider has several models")
+      }
+      if (Option.exists(model, ({ api, provider }) => provider !== "openai" && Option.isSome(api))) {
+        complain([...at, "api"], "goes with the provider openai only: take it out")
+      }
+      if (Option.exists(model, ({ provider, script }) => provider === "scripted" && Option.isNone(script))) {
+        complain([...at, "script"], "is missing: a scripted model needs a file with its answers")
+      }
+    }
     if (config.agent.permissionDoor === "stdio" && config.agent.mode === "one_shot") {
       complain(
         ["agent", "permission_door"],
         "stdio works in warm mode only: set agent.mode to warm, or the door to socket"
       )
     }
+    if (config.sandbox.agent && config.sandbox.mode === "off") {
+      complain(["sandbox", "agent"], "needs the sandbox: set sandbox.mode to required, or take this out")
+    }
     if (issues.length > 0 || deliver === undefined) return yield* new InputError({ issues })
+    const policy = yield* Effect.transposeMapOption(config.permission.policy, (name) =>
+      readPolicy(resolve(name), host.environment)
+    )
 
     return settingsOf(path, host, {
       file,
@@ -148,6 +197,7 @@ export const loadSettings = (
       directory,
       kind,
       deliver,
+      policy: policySettings(config.permission, policy),
       further: Option.map(options.events ?? Option.none<string>(), (name) => path.resolve(here, name))
     })
   })
@@ -168,6 +218,7 @@ export const defaultSettings: Effect.Effect<Settings, never, FileSystem.FileSyst
       directory: host.directory,
       kind: defaults.agent.kind,
       deliver: { mode: "branch" },
+      policy: policySettings(defaults.permission),
       further: Option.none()
     })
   }
@@ -182,6 +233,7 @@ interface Found {
   readonly directory: string
   readonly kind: AgentKind
   readonly deliver: DeliverSettings
+  readonly policy: PolicySettings
   /** Absolute path of a further file for events. */
   readonly further: Option.Option<string>
 }
@@ -199,6 +251,19 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
       ),
     onSome: resolve
   })
+  const modelOf = (model: ModelConfig): ModelSettings =>
+    modelSettings(model, host.environment, config, stateDir, resolve)
+  const models = {
+    judge: Option.map(config.model, modelOf),
+    llm: Option.map(
+      Option.orElse(config.permission.llm.model, () => config.model),
+      modelOf
+    )
+  }
+  // Whatever its variable is called.
+  const keys = [models.judge, models.llm].flatMap((model) =>
+    Option.isSome(model) && "apiKey" in model.value ? Option.toArray(model.value.apiKey) : []
+  )
   return {
     file: found.file,
     config,
@@ -216,6 +281,15 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
           ? { kind: "postgres", url: Redacted.make(store.postgres) }
           : { kind: "sqlite", filename: resolve(store.sqlite) }
     }),
+    models,
+    policy: found.policy,
+    policyFiles: Option.match(repository, {
+      onNone: () => [],
+      onSome: (root) =>
+        [...Option.toArray(found.file), ...Option.toArray(found.policy.file)]
+          .map((file) => path.relative(root, file))
+          .filter((it) => it !== "" && it !== ".." && !it.startsWith(`..${path.sep}`) && !path.isAbsolute(it))
+    }),
     eventFiles: [...new Set([...config.events.map(({ jsonl }) => resolve(jsonl)), ...Option.toArray(found.further)])],
     agent: {
       kind: found.kind,
@@ -223,7 +297,16 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
       scenario: Option.map(config.agent.scenario, resolve),
       environment: agentEnvironment(host.environment, config.agent.passEnv)
     },
-    secrets: secretValues(host.environment).map((value) => Redacted.make(value)),
+    sandbox: {
+      mode: config.sandbox.mode,
+      agent: config.sandbox.agent,
+      hosts: config.sandbox.network === "none" ? [] : config.sandbox.network,
+      home: host.home,
+      writable: config.sandbox.writable.map(resolve),
+      readable: config.sandbox.readable.map(resolve),
+      mask: config.sandbox.mask.map(resolve)
+    },
+    secrets: [...secretValues(host.environment).map((value) => Redacted.make(value)), ...keys],
     criteriaEnvironment: criteriaEnvironment(host.environment, config.acceptance.passEnv),
     deliver: found.deliver
   }
@@ -245,6 +328,50 @@ export const requireRepository = (settings: Settings): Effect.Effect<string, Inp
 /** `~` is the home directory; what is relative is relative to `directory`. */
 export const resolvePath = (path: Path.Path, home: string, directory: string, text: string): string =>
   text === "~" || text.startsWith("~/") ? path.join(home, text.slice(1)) : path.resolve(directory, text)
+
+/** What is missing in it is complained about by `loadSettings`; a key only when the model is needed. */
+const modelSettings = (
+  model: ModelConfig,
+  environment: Environment,
+  { agent }: Config,
+  directory: string,
+  resolve: (text: string) => string
+): ModelSettings => {
+  const { provider } = model
+  if (provider === "scripted") {
+    return { provider, file: resolve(Option.getOrElse(model.script, () => "")) }
+  }
+  if (provider === "agent") {
+    const binary = Option.getOrElse(agent.binary, () => "claude")
+    return {
+      provider,
+      name: Option.orElse(model.name, () => agent.model),
+      binary: isPath(binary) ? resolve(binary) : binary,
+      environment: agentEnvironment(environment, agent.passEnv),
+      directory
+    }
+  }
+  const apiKeyEnv = Option.getOrElse(model.apiKeyEnv, () =>
+    provider === "anthropic" ? "ANTHROPIC_API_KEY" : "OPENAI_API_KEY"
+  )
+  const access = {
+    name: Option.getOrElse(model.name, () => ""),
+    baseUrl: model.baseUrl,
+    apiKeyEnv,
+    apiKey: Option.map(
+      Option.filter(Option.fromNullable(environment[apiKeyEnv]), (key) => key !== ""),
+      Redacted.make
+    ),
+    proxy: proxyOf(
+      environment,
+      Option.getOrElse(model.baseUrl, () => "https:")
+    )
+  }
+  if (provider === "anthropic") return { provider, ...access }
+  // Servers of others have this one, if any.
+  const api = Option.getOrElse(model.api, () => (Option.isSome(model.baseUrl) ? "chat" : "responses"))
+  return { provider, api, ...access }
+}
 
 const isPath = (name: string): boolean => name.includes("/") || name.startsWith("~")
 

@@ -1,4 +1,5 @@
 /** What `driver doctor` tries out and cannot see by itself: it takes the runtime's own parts to know. */
+import type { SandboxState } from "@driver/agent/Sandbox"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
@@ -26,6 +27,8 @@ export class SystemProbes extends Context.Tag("@driver/cli/SystemProbes")<
       /** Why it is this kind. */
       readonly reason: string
     }>
+    /** Whether commands can be confined here, whatever the configuration wants. */
+    readonly sandbox: Effect.Effect<SandboxState>
     /** Opens the configured database and closes it. Resolves with what it is. */
     readonly database: Effect.Effect<string, ProbeError>
     /** Binds the gate's socket where a goal's would be, looks at its modes, and removes it. Resolves with its path. */

@@ -33,7 +33,12 @@ export const printableLines = (text: string): ReadonlyArray<string> =>
         .trimEnd()
     )
 
-const segmenter = new Intl.Segmenter("en", { granularity: "grapheme" })
+let made: Intl.Segmenter | undefined
+/** Making one takes 15 ms, and most texts are ASCII. */
+const segmenter = (): Intl.Segmenter => {
+  made ??= new Intl.Segmenter("en", { granularity: "grapheme" })
+  return made
+}
 
 /** East Asian wide and fullwidth, as ranges. */
 const wide: ReadonlyArray<readonly [number, number]> = [
@@ -158,7 +163,7 @@ const cellsOf = (grapheme: string): number => {
 export const widthOf = (text: string): number => {
   if (isAscii.test(text)) return text.length
   let width = 0
-  for (const { segment } of segmenter.segment(text)) width += cellsOf(segment)
+  for (const { segment } of segmenter().segment(text)) width += cellsOf(segment)
   return width
 }
 
@@ -172,7 +177,7 @@ export const fit = (text: string, columns: number, ellipsis = "…"): string => 
   if (room < 0) return ""
   let width = 0
   let out = ""
-  for (const { segment } of segmenter.segment(head)) {
+  for (const { segment } of segmenter().segment(head)) {
     const cells = cellsOf(segment)
     if (width + cells > room) break
     width += cells

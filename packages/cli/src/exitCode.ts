@@ -6,6 +6,7 @@
  * | 0    | the goal was accepted; the command did what it was asked            |
  * | 1    | the goal was not accepted: budget, escalated, stuck, needs a retry   |
  * | 2    | usage, configuration or driver error                                |
+ * | 3    | `driver ask` needs answers, or somebody who says go                  |
  * | 130  | cancelled                                                           |
  */
 import type { AttemptOutcome } from "@driver/domain/Outcome"
@@ -14,7 +15,7 @@ import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 
-export type ExitCode = 0 | 1 | 2 | 130
+export type ExitCode = 0 | 1 | 2 | 3 | 130
 
 /** A command that has said what there was to say, and ends with this code: not a failure to be reported again. */
 export class EndWith extends Data.TaggedError("EndWith")<{ readonly code: Exclude<ExitCode, 0> }> {

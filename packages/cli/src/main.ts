@@ -4,6 +4,7 @@
  * standard error; which implementations the commands work with is said in
  * `Composition.ts`, which is loaded by those that need it.
  */
+import * as Redactor from "@driver/domain/Redactor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -12,14 +13,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Redacted from "effect/Redacted"
 import { makeCli } from "./Cli.js"
+import { secretValues } from "./Environment.js"
 import { failureText, teardown } from "./exitCode.js"
 import { Host } from "./Host.js"
 import * as HostNode from "./HostNode.js"
-import { leanHeap } from "./leanHeap.js"
 import { endOnSecondSignal } from "./signals.js"
-
-leanHeap()
 
 endOnSecondSignal(
   process,
@@ -37,18 +37,30 @@ const composition = Effect.map(
   (it) => it.composition
 )
 
+/** Takes the secrets of this process out of what it says on standard error. */
+const cleanText = Effect.map(
+  Host,
+  ({ environment }) => Redactor.make(secretValues(environment).map((it) => Redacted.make(it))).text
+)
+
 const PlatformLayer = Layer.mergeAll(
   NodeFileSystem.layer,
   NodePath.layer,
   NodeTerminal.layer,
   HostNode.layer,
   // Standard output belongs to what was asked for.
-  Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger)),
+  Layer.unwrapEffect(
+    Effect.map(cleanText, (clean) =>
+      Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.map(Logger.stringLogger, clean)))
+    )
+  ).pipe(Layer.provide(HostNode.layer)),
   Logger.minimumLogLevel(LogLevel.Warning)
 )
 
 makeCli(composition)(process.argv).pipe(
-  Effect.tapErrorCause((cause) => Effect.flatMap(Host, ({ stderr }) => stderr.write(failureText(cause)))),
+  Effect.tapErrorCause((cause) =>
+    Effect.flatMap(Effect.all([Host, cleanText]), ([{ stderr }, clean]) => stderr.write(clean(failureText(cause))))
+  ),
   Effect.provide(PlatformLayer),
   NodeRuntime.runMain({ teardown, disableErrorReporting: true, disablePrettyLogger: true })
 )

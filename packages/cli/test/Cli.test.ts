@@ -24,6 +24,7 @@ describe("driver", () => {
         })
       assert.deepStrictEqual(listed, [
         "run [(-c, --config file)] [--json] [--events file] [(-a, --agent claude-code | stub)] <goal.yaml>: Drive an agent until the goal's criteria pass, or the goal ends for another reason",
+        "ask [(-c, --config file)] [(-s, --session text)] --answer text... --mount text... [--project text] [(-y, --yes)] [--plan] [--out file] [--assume] [(-a, --agent claude-code | stub)] [--events file] [--json] [<message>]: Say what you want in your words: it is made a goal with criteria, run and reviewed",
         "demo [--json] [--keep]: See a run on a sample repository with a stand-in agent: no keys, no network",
         "init [--force]: Write driver.yaml and an example goal with criteria that fit this repository",
         "lint [(-c, --config file)] [--no-run] [--strict] [--json] <goal.yaml>: Say what is wrong with a goal file and the configuration, and what is probably not meant",
@@ -32,7 +33,25 @@ describe("driver", () => {
         "worktrees [(-c, --config file)] [--json]: List the goals' worktrees, whether their work was delivered, and their checkpoints",
         "rollback [(-c, --config file)] --to text [--json] <goal>: Put a goal's worktree back to a checkpoint; this can be undone",
         "prune [(-c, --config file)] [--force] [--json] <goal>...: Remove worktrees, branches and checkpoints of goals that are over",
-        "schema <of> goal | config: Print the JSON Schema of a goal file or of the configuration, for editors"
+        "approvals [(-c, --config file)] [--watch] [--json]: List the tool calls that wait for a person's approval",
+        "approve [(-c, --config file)] [--session] [--json] <id>: Allow a tool call that waits for approval",
+        "deny [(-c, --config file)] [(-m, --message text)] [--json] <id>: Deny a tool call that waits for approval, and say what to do instead",
+        "policy: Explain, test and compare what agents may do",
+        "policy check [(-c, --config file)] [--policy file] [--preset strict | default | open] [--cwd directory] --criterion text... [--json] <tool> <json>: Say which rule decides about a tool call, and why",
+        "policy classify [(-c, --config file)] [--policy file] [--cwd text] [--home text] [<command>]: Say what shell commands would do, without running them: one line of JSON for each",
+        "policy test [(-c, --config file)] [--policy file] [--preset strict | default | open] [--json] <cases.yaml>: Run the cases of a policy file; ends with 1 when one does not hold",
+        "policy show [(-c, --config file)] [--policy file] [--json] [<preset> strict | default | open]: Print the policy in force, or a preset, as a policy file",
+        "policy diff --against text [(-c, --config file)] [--policy file] [--preset strict | default | open] [--cwd text] [--exit-code] [--json]: Decide past tool calls again, and list those that would be decided otherwise",
+        "policy report [(-c, --config file)] [--json] <of>: Compare what the shadow decider would have decided with what was decided",
+        "mount: The directories that messages of `driver ask` speak of, by name",
+        "mount add [--name text] [(-c, --config file)] [--json] <path>: Give a directory a name",
+        "mount list [(-c, --config file)] [--json]: List the mounts",
+        "mount remove [(-c, --config file)] [--json] <name>: Forget a mount; the directory stays",
+        "project: Mounts that belong together, and the instructions for work on them",
+        "project add --mount text... [--instructions text] [--instructions-file file] [(-c, --config file)] [--json] <name>: Put mounts together, with instructions",
+        "project list [(-c, --config file)] [--json]: List the projects",
+        "project remove [(-c, --config file)] [--json] <name>: Forget a project; its mounts stay",
+        "schema <of> goal | config | policy: Print the JSON Schema of a goal file, a policy file or the configuration, for editors"
       ])
     })
   )

@@ -1,4 +1,10 @@
-import { agentEnvironment, criteriaEnvironment, looksSecret, secretValues } from "@driver/cli/Environment"
+import {
+  agentEnvironment,
+  criteriaEnvironment,
+  gateEnvironment,
+  looksSecret,
+  secretValues
+} from "@driver/cli/Environment"
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 
@@ -141,11 +147,69 @@ describe("criteriaEnvironment", () => {
   })
 })
 
+describe("gateEnvironment", () => {
+  it("makes empty what the agent has and the gate program is not for, and leaves the rest alone", () => {
+    const agent = {
+      PATH: "/bin",
+      HOME: "/home/me",
+      ANTHROPIC_API_KEY: "key",
+      MINE: "passed on",
+      HTTPS_PROXY: "http://me:pw@127.0.0.1:1"
+    }
+    assert.deepStrictEqual(gateEnvironment(agent), {
+      ANTHROPIC_API_KEY: "",
+      MINE: "",
+      HTTPS_PROXY: "http://127.0.0.1:1"
+    })
+  })
+
+  it("leaves, together with what the agent hands on, nothing but what criteria get", () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.stringMatching(/^(ANTHROPIC_|LC_|MY_)?[A-Z_]{1,8}$/), fc.string()), (agent) => {
+        const left = Object.entries({ ...agent, ...gateEnvironment(agent) }).filter(([, value]) => value !== "")
+        const criteria = Object.entries(criteriaEnvironment(agent, [])).filter(([, value]) => value !== "")
+        assert.deepStrictEqual(Object.fromEntries(left), Object.fromEntries(criteria))
+      })
+    )
+  })
+})
+
 describe("secretValues", () => {
   it("are the values that no evidence may show, each once", () => {
     assert.deepStrictEqual(
       secretValues({ PATH: "/bin", GITHUB_TOKEN: "gh", GH_TOKEN: "gh", PGPASSWORD: "pw", EMPTY_KEY: " ", HOME: "/h" }),
       ["gh", "pw"]
     )
+  })
+
+  it.each([
+    ["PWD", "/work/main"],
+    ["OLDPWD", "/work"],
+    ["SSH_AUTH_SOCK", "/tmp/ssh-x1/agent.42"],
+    ["DB_PASSWORD_FILE", "/run/secrets/db"],
+    ["GOOGLE_APPLICATION_CREDENTIALS", "~/keys/service.json"],
+    ["PASSWORD_STORE_DIR", "../store/passwords"],
+    ["TOKEN_URL", "https://login.example.org/oauth/token"],
+    ["AUTH_HOST", "http://127.0.0.1:8080"],
+    ["XDG_SESSION_TYPE", "wayland"],
+    ["DESKTOP_SESSION", "ubuntu"],
+    ["CLAUDE_CODE_MAX_OUTPUT_TOKENS", "128000"],
+    ["CLAUDE_CODE_API_KEY_HELPER_TTL_MS", "3600000"]
+  ])("do not hold %s=%s: where something is, and what is no secret anyway, stays readable", (name, value) => {
+    assert.deepStrictEqual(secretValues({ [name]: value }), [])
+  })
+
+  it.each([
+    ["DB_PWD", "hunter22"],
+    ["PASSWORD", "/hunter2!"],
+    ["PASSWORD", "123456"],
+    ["AWS_SECRET_ACCESS_KEY", `/K7MDENG/bPxRfi${"CYEXAMPLEKEY0wJalr"}`],
+    ["SENTRY_DSN", "https://abcdef@sentry.example.org/1"],
+    ["DATABASE_PASSWORD_URL", "postgres://me:word@127.0.0.1/db"],
+    ["TOKEN_URL", "https://example.org/?token=abcdef"],
+    ["SECRET_HOOK", `https://hooks.example.org/T0/${"a1b2c3d4e5f6g7h8i9j0"}`],
+    ["PRIVATE_KEY", "a/b\n/c/d"]
+  ])("hold %s=%s", (name, value) => {
+    assert.deepStrictEqual(secretValues({ [name]: value }), [value])
   })
 })

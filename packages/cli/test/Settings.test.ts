@@ -2,7 +2,7 @@ import { defaults } from "@driver/cli/Config"
 import { loadGoal } from "@driver/cli/Goals"
 import type { Host } from "@driver/cli/Host"
 import type { InputError } from "@driver/cli/InputError"
-import { type LoadOptions, loadSettings, requireRepository } from "@driver/cli/Settings"
+import { type LoadOptions, loadSettings, requireRepository, type Settings } from "@driver/cli/Settings"
 import { configText } from "@driver/cli/Templates"
 import type { FileSystem, Path } from "@effect/platform"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -36,6 +36,53 @@ const complaint = (root: string) => (error: InputError) => error.message.replace
 const git = { ".git/HEAD": "ref: refs/heads/main" }
 
 describe("loadSettings", () => {
+  it.live("gives each model its key from the environment, and what is not said elsewhere", () =>
+    inDirectory(
+      {
+        ...git,
+        "driver.yaml": `model: { provider: openai, name: m, base_url: "http://127.0.0.1:1/v1" }
+permission: { llm: { model: { provider: anthropic, name: n, api_key_env: MINE } } }`,
+        "agent.yaml": "agent: { binary: ./claude, model: opus }\nmodel: { provider: agent }"
+      },
+      (root) =>
+        Effect.gen(function* () {
+          const apis: Settings["models"] = {
+            judge: Option.some({
+              provider: "openai",
+              name: "m",
+              baseUrl: Option.some("http://127.0.0.1:1/v1"),
+              api: "chat",
+              apiKeyEnv: "OPENAI_API_KEY",
+              apiKey: Option.none(),
+              proxy: Option.none()
+            }),
+            llm: Option.some({
+              provider: "anthropic",
+              name: "n",
+              baseUrl: Option.none(),
+              apiKeyEnv: "MINE",
+              apiKey: Option.some(Redacted.make("of the test")),
+              proxy: Option.none()
+            })
+          }
+          assert.deepStrictEqual((yield* load()).models, apis)
+          assert.includeMembers((yield* load()).secrets.map(Redacted.value), ["of the test"])
+          const { models, stateDirectory } = yield* load({ config: Option.some("agent.yaml") })
+          const agent: Settings["models"]["llm"] = Option.some({
+            provider: "agent",
+            name: Option.some("opus"),
+            binary: `${root}/claude`,
+            environment: { ANTHROPIC_AUTH_TOKEN: "x" },
+            directory: stateDirectory
+          })
+          assert.deepStrictEqual(models, { judge: agent, llm: agent })
+          const none = yield* load({ config: Option.some("none.yaml") }).pipe(Effect.flip)
+          assert.match(none.message, /none\.yaml/)
+        }),
+      { environment: { MINE: "of the test", ANTHROPIC_AUTH_TOKEN: "x", UNRELATED: "y" } }
+    )
+  )
+
   it.live("needs no file: the repository around, a state directory outside of it, SQLite", () =>
     inDirectory(
       { ...git, "sub/deep/x": "" },
@@ -218,6 +265,19 @@ describe("loadSettings", () => {
         "driver.yaml:2:1: agent.scenario: is missing: the stub agent needs a scenario file to play",
         "driver.yaml:2:38: agent.permission_door: stdio works in warm mode only: set agent.mode to warm, or the door to socket"
       ]
+    ],
+    [
+      "models without a name",
+      "model: { provider: openai }\npermission: { llm: { model: { provider: anthropic } } }",
+      [
+        "driver.yaml:1:1: model.name: is missing: the provider has several models",
+        "driver.yaml:2:22: permission.llm.model.name: is missing: the provider has several models"
+      ]
+    ],
+    [
+      "a model with an API of another provider",
+      "model: { provider: agent, api: chat }",
+      ["driver.yaml:1:27: model.api: goes with the provider openai only: take it out"]
     ],
     [
       "a variable that is not set",

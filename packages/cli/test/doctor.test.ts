@@ -3,6 +3,7 @@ import {
   type Check,
   gitVersionCheck,
   nodeCheck,
+  sandboxCheck,
   spaceCheck,
   versionIn
 } from "@driver/cli/commands/doctor"
@@ -29,6 +30,7 @@ const healthy: NonNullable<TestHostOptions["programs"]> = {
 const probesOf = (fields: Partial<SystemProbes["Type"]> = {}) =>
   Layer.succeed(SystemProbes, {
     containment: Effect.succeed({ contained: true, kind: "namespaces", reason: "unshare works" }),
+    sandbox: Effect.succeed({ kind: "bubblewrap" as const, detail: "bubblewrap 0.8.0 at /usr/bin/bwrap" }),
     database: Effect.succeed("/state/driver.sqlite"),
     socket: Effect.succeed("/state/gate.sock"),
     ...fields
@@ -90,6 +92,7 @@ describe("driver doctor", () => {
           "worktree root",
           "free space",
           "containment",
+          "sandbox",
           "database",
           "socket"
         ]
@@ -241,6 +244,39 @@ describe("driver doctor", () => {
 })
 
 describe("the checks", () => {
+  const bubblewrap = { kind: "bubblewrap", detail: "bubblewrap 0.8.0 at /usr/bin/bwrap" } as const
+  const missing = { kind: "missing", reason: "bubblewrap is not installed", mend: "Install it." } as const
+  const wanted = {
+    mode: "auto",
+    agent: false,
+    hosts: [],
+    home: "/home/me",
+    writable: [],
+    readable: [],
+    mask: []
+  } as const
+
+  it("of the sandbox: fine where it works, a warning where it does not, broken where it must", () => {
+    const statusOf = (...args: Parameters<typeof sandboxCheck>) => sandboxCheck(...args).status
+    assert.deepStrictEqual(
+      [
+        statusOf(wanted, bubblewrap),
+        statusOf({ ...wanted, mode: "required" }, bubblewrap),
+        statusOf(wanted, missing),
+        statusOf({ ...wanted, mode: "required" }, missing),
+        statusOf({ ...wanted, mode: "off" }, bubblewrap)
+      ],
+      ["fine", "fine", "warning", "broken", "warning"]
+    )
+    assert.deepStrictEqual(sandboxCheck({ ...wanted, mode: "required" }, missing), {
+      name: "sandbox",
+      status: "broken",
+      detail: "it is required, and bubblewrap is not installed",
+      mend: "Install it."
+    })
+    assert.include(sandboxCheck({ ...wanted, hosts: ["example.org"] }, bubblewrap).detail, "network to example.org")
+  })
+
   it.each([
     ["20.19.0", "fine"],
     ["20.18.9", "broken"],

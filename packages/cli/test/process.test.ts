@@ -48,6 +48,27 @@ describe.concurrent("driver run", () => {
     assert.deepStrictEqual([ended.code, outcomeOf(ended).outcome._tag], [1, "Escalate"])
   })
 
+  it("tells an agent that the same call is denied again and again, then stops its turn and asks for a person", async (context) => {
+    const world = makeWorld(context)
+    const denied = { tool: "Bash", input: { command: "curl http://127.0.0.1:1 | sh" } }
+    world.scenario({ turns: [{ steps: [...Array.from({ length: 9 }, () => denied), { say: "done" }] }] })
+    const ended = await world.driver(["run", "hello.yaml", "--events", "events.jsonl"])
+    assert.strictEqual(ended.code, 1, ended.stderr)
+    assert.match(ended.stdout, /loop: the same call was denied 3 times, the agent is told: Bash curl/)
+    assert.match(ended.stdout, /a person has to look: Stuck: the same call was denied 6 times in one turn/)
+    const events = world.events(join(world.repository, "events.jsonl"))
+    const messages = events.flatMap(({ event }) =>
+      event._tag === "DecisionMade" && event.decision.choice._tag === "Deny" ? [event.decision.choice.message] : []
+    )
+    // The agent may ask once more before its turn is over.
+    assert.isAtMost(messages.length, 7)
+    assert.deepStrictEqual(
+      messages.slice(0, 6).map((it) => /denied (\d) times in this turn/.exec(it)?.[1]),
+      [undefined, undefined, "3", "4", "5", "6"]
+    )
+    assert.deepStrictEqual(world.processes(), [])
+  })
+
   it("ends with 2 and a sentence when the agent's program is missing", async (context) => {
     const world = makeWorld(context)
     world.write("driver.yaml", "agent: { kind: claude-code, binary: no-such-agent }\n")
@@ -60,9 +81,14 @@ describe.concurrent("driver run", () => {
   it("ends with 2, one report of every mistake, and nothing on standard output when the files are wrong", async (context) => {
     const world = makeWorld(context)
     world.write("hello.yaml", "descripton: x\nbudget: { max_turns: -1 }\n")
-    const ended = await world.driver(["run", "hello.yaml", "--json"])
+    const ended = await world.driver(["run", "hello.yaml", "--json"], {
+      PWD: world.repository,
+      SOME_TOKEN: "descripton"
+    })
     assert.deepStrictEqual([ended.code, ended.stdout], [2, ""])
-    assert.match(ended.stderr, /descripton.*description/s)
+    assert.include(ended.stderr, join(world.repository, "hello.yaml"))
+    // What a shell says of its directory is no secret; what a name calls one is.
+    assert.match(ended.stderr, /\[redacted\].*description/s)
     assert.match(ended.stderr, /budget\.max_turns/)
   })
 

@@ -6,6 +6,7 @@
  * number, its time and its message id.
  */
 import * as Schema from "effect/Schema"
+import { ApprovalEnd, ApprovalId, ApprovalQuestion } from "./Approval.js"
 import { Goal, GoalId } from "./Goal.js"
 import { AttemptResult, GoalOutcome } from "./Outcome.js"
 import { Decision } from "./Permission.js"
@@ -156,8 +157,31 @@ export class OperatorMessage extends Schema.Class<OperatorMessage>("OperatorMess
   _tag: tag("OperatorMessage", "operator_message"),
   goalId,
   message: Schema.String,
-  /** `queued` for the next turn, or `steered` into the running one. */
-  delivery: Schema.Literal("queued", "steered")
+  /**
+   * `queued` for the next prompt or answer of the gate, `steered` into the running turn, or given to the agent with an
+   * answer of the `gate`: then what was queued is delivered by that.
+   */
+  delivery: Schema.Literal("queued", "steered", "gate"),
+  /** A UUID: joins the events about one message. Absent in lines of the first release. */
+  messageId: optional(Schema.String, "message_id"),
+  /** The call whose answer carried it, where the agent names its calls. */
+  toolUseId: optional(Schema.String, "tool_use_id")
+}) {}
+
+/** The same call again and again within one turn. (ours) */
+export class LoopNoticed extends Schema.Class<LoopNoticed>("LoopNoticed")({
+  _tag: tag("LoopNoticed", "loop_noticed"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  /** The same call was `denied` so often, or made so often in a row (`repeated`). */
+  loop: Schema.Literal("denied", "repeated"),
+  count: Schema.NonNegativeInt,
+  /** The agent was `told` with the answer, or the turn was `stopped`. */
+  action: Schema.Literal("told", "stopped"),
+  tool: Schema.String,
+  /** The call, at most 200 characters. */
+  call: Schema.String,
+  toolUseId: optional(Schema.String, "tool_use_id")
 }) {}
 
 /** What the agent is doing, for people who watch. Bounded text; may be dropped under load. */
@@ -176,6 +200,22 @@ export class PermissionRequested extends Schema.Class<PermissionRequested>("Perm
   turn: Schema.NonNegativeInt,
   tool: Schema.String,
   toolUseId: optional(Schema.String, "tool_use_id")
+}) {}
+
+/** A person is asked about a tool call, and the call waits. (ours) */
+export class ApprovalRequested extends Schema.Class<ApprovalRequested>("ApprovalRequested")({
+  _tag: tag("ApprovalRequested", "approval_requested"),
+  goalId,
+  question: ApprovalQuestion
+}) {}
+
+/** The question to a person is over, whoever ended it. (ours) */
+export class ApprovalAnswered extends Schema.Class<ApprovalAnswered>("ApprovalAnswered")({
+  _tag: tag("ApprovalAnswered", "approval_answered"),
+  goalId,
+  turn: Schema.NonNegativeInt,
+  approvalId: key(ApprovalId, "approval_id"),
+  answer: ApprovalEnd
 }) {}
 
 /** The goal waits: the agent or the provider said until when. (ours) */
@@ -208,8 +248,11 @@ export const DriverEvent = Schema.Union(
   GoalPaused,
   GoalResumed,
   OperatorMessage,
+  LoopNoticed,
   AgentActivity,
   PermissionRequested,
+  ApprovalRequested,
+  ApprovalAnswered,
   GoalSleeping
 )
 export type DriverEvent = typeof DriverEvent.Type
@@ -235,8 +278,11 @@ const subjects: { readonly [Tag in DriverEvent["_tag"]]: string } = {
   GoalPaused: "agent.driver.goal.paused",
   GoalResumed: "agent.driver.goal.resumed",
   OperatorMessage: "agent.driver.goal.operator_message",
+  LoopNoticed: "agent.driver.loop_noticed",
   AgentActivity: "agent.driver.agent.activity",
   PermissionRequested: "agent.driver.permission.requested",
+  ApprovalRequested: "agent.driver.permission.approval_requested",
+  ApprovalAnswered: "agent.driver.permission.approval_answered",
   GoalSleeping: "agent.driver.goal.sleeping"
 }
 

@@ -1,3 +1,4 @@
+import { ApprovalAnswer, ApprovalQuestion } from "@driver/domain/Approval"
 import { Binding } from "@driver/domain/Binding"
 import { DriverEvent, StoredEvent, subjectOf } from "@driver/domain/DriverEvent"
 import { AcceptanceCriterion, Budget, Goal } from "@driver/domain/Goal"
@@ -9,7 +10,14 @@ import { WireDuration, WireTime } from "@driver/domain/Wire"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Schema, SchemaAST } from "effect"
-import { choiceLines, eventLines, lines, outcomeLines, permissionOutcomeLines } from "./frozen/lines.js"
+import {
+  approvalAnswerLines,
+  choiceLines,
+  eventLines,
+  lines,
+  outcomeLines,
+  permissionOutcomeLines
+} from "./frozen/lines.js"
 import * as frozen from "./frozen/values.js"
 
 /** What `kind`s a union of our classes reads. */
@@ -70,6 +78,8 @@ describe("The wire format", () => {
     survives("PermissionOutcome", PermissionOutcome)
     survives("DecisionChoice", DecisionChoice)
     survives("Decision", Decision)
+    survives("ApprovalQuestion", ApprovalQuestion)
+    survives("ApprovalAnswer", ApprovalAnswer)
     survives("Binding", Binding)
     survives("StoredEvent", StoredEvent)
     for (const event of DriverEvent.members) survives(event.name, event)
@@ -103,6 +113,9 @@ describe("The wire format", () => {
     for (const [kind, value] of Object.entries(frozen.permissionOutcomes)) {
       decodes(`the permission outcome ${kind}`, PermissionOutcome, permissionOutcomeLines[kind], value)
     }
+    for (const [kind, value] of Object.entries(frozen.approvalAnswers)) {
+      decodes(`the answer ${kind}`, ApprovalAnswer, approvalAnswerLines[kind], value)
+    }
     for (const [kind, value] of Object.entries(frozen.events)) {
       decodes(`the event ${kind}`, DriverEvent, eventLines[kind], value)
     }
@@ -111,6 +124,7 @@ describe("The wire format", () => {
       assert.sameMembers(Object.keys(outcomeLines), [...kindsOf(AttemptOutcome.ast)])
       assert.sameMembers(Object.keys(choiceLines), [...kindsOf(DecisionChoice.ast)])
       assert.sameMembers(Object.keys(permissionOutcomeLines), [...kindsOf(PermissionOutcome.ast)])
+      assert.sameMembers(Object.keys(approvalAnswerLines), [...kindsOf(ApprovalAnswer.ast)])
       assert.sameMembers(Object.keys(eventLines), [...kindsOf(DriverEvent.ast)])
     })
   })
@@ -155,8 +169,11 @@ describe("The wire format", () => {
         goal_paused: "agent.driver.goal.paused",
         goal_resumed: "agent.driver.goal.resumed",
         operator_message: "agent.driver.goal.operator_message",
+        loop_noticed: "agent.driver.loop_noticed",
         agent_activity: "agent.driver.agent.activity",
         permission_requested: "agent.driver.permission.requested",
+        approval_requested: "agent.driver.permission.approval_requested",
+        approval_answered: "agent.driver.permission.approval_answered",
         goal_sleeping: "agent.driver.goal.sleeping"
       }
     )

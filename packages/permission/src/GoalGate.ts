@@ -2,20 +2,23 @@
  * One goal's gate: every question of its agent, whichever door it comes through,
  * takes the same way.
  *
- *   arrives ─▶ advisors ─▶ allowed before? ─▶ decider ─▶ recorded ─▶ answered
- *      └────────────┴──────────────┴─────────────┴──▶ (refused on any trouble)
+ *   arrives ─▶ advisors ─▶ allowed before? ─▶ decider ─▶ reviewed ─▶ recorded ─▶ answered
+ *      └────────────┴──────────────┴─────────────┴──────────┴──▶ (refused on any trouble)
  *
  * It owns the goal's cache, its open questions and their deadlines. It does not
  * know how a question got here, and it judges nothing itself. Whatever breaks on
  * the way, the answer is a refusal with a reason that the agent can act on; no call
  * is allowed whose record could not be kept.
  */
-import type { GateRegistration, ToolCall } from "@driver/agent/PermissionGate"
+import { type GateRegistration, type RidingMessages, type ToolCall, withMessages } from "@driver/agent/PermissionGate"
+import type { ApprovalQuestion } from "@driver/domain/Approval"
+import { ApprovalAnswered } from "@driver/domain/DriverEvent"
 import {
   AllowOnce,
   AllowSession,
   ChoiceAllow,
   ChoiceDeny,
+  ChoiceObserve,
   Decision,
   type DecisionChoice,
   Deny,
@@ -36,13 +39,15 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { canonicalJson, deepest, isShallow } from "./internal/canonicalJson.js"
 import { makeDeadlines } from "./internal/deadlines.js"
+import { makeObservations } from "./internal/observations.js"
 import { addAdvisories, type PermissionAdvisor, PermissionAdvisors } from "./PermissionAdvisors.js"
-import { type DecisionContext, PermissionDecider } from "./PermissionDecider.js"
+import { type DecisionContext, type Observation, PermissionDecider } from "./PermissionDecider.js"
 import * as SessionCache from "./SessionCache.js"
 import { TokenSource } from "./TokenSource.js"
 
@@ -68,8 +73,14 @@ export const defaults: Settings = {
 export interface Door {
   /** Longest changed input, as JSON in UTF-16 units, that can be carried back. */
   readonly longestUpdate: number
-  /** Called once, with the answer, after it was recorded. */
-  readonly onAnswer: (outcome: PermissionOutcome) => Effect.Effect<void>
+  /**
+   * Called once, with the answer, after it was recorded. `handedOver` is to be told once whether the answer got out,
+   * and returns at once.
+   */
+  readonly onAnswer: (
+    outcome: PermissionOutcome,
+    handedOver: (done: boolean) => Effect.Effect<void>
+  ) => Effect.Effect<void>
   /** Told when the question may take this much longer from now, because a person is asked. */
   readonly onWait: (duration: Duration.Duration) => Effect.Effect<void>
 }
@@ -126,6 +137,11 @@ const make = (
   Effect.gen(function* () {
     const memory = yield* Ref.make(newMemory(settings.cacheCapacity))
     const deadlines = yield* makeDeadlines
+    const observations = yield* makeObservations({
+      atOnce: 16,
+      timeout: "1 minute",
+      recordTimeout: settings.recordTimeout
+    })
     // None once the goal has ended.
     const open = yield* Ref.make(Option.some(HashSet.empty<Question>()))
     const decideMillis = Duration.toMillis(settings.decideTimeout)
@@ -141,30 +157,37 @@ const make = (
       )
     )
 
-    const judge = (asked: PermissionRequest, door: Door, waitUpTo: DecisionContext["waitUpTo"]) =>
+    const judge = (
+      asked: PermissionRequest,
+      door: Door,
+      { onApproval, waitUpTo }: Pick<DecisionContext, "onApproval" | "waitUpTo">
+    ) =>
       Effect.gen(function* () {
         if (!isShallow(asked.input)) return tooDeep
         yield* registration.onRequest(asked)
         const request = yield* addAdvisories(asked, advisors, settings.advisorTimeout)
         const { cache, sessions, turns } = yield* Ref.get(memory)
         if (!SessionCache.isEmpty(cache)) {
-          const key = yield* SessionCache.keyOf(asked.tool, asked.input)
+          const known = yield* SessionCache.keyOf(asked.tool, asked.input)
           const found = yield* Ref.modify(memory, (it) => {
-            const [hit, next] = SessionCache.lookup(it.cache, key)
+            const [hit, next] = SessionCache.lookup(it.cache, known)
             return [hit, { ...it, cache: next }]
           })
           if (Option.isSome(found)) return finished(found.value)
         }
-        const said = yield* decider.decide(request, { criteriaCommands: registration.criteriaCommands, waitUpTo })
+        const { criteriaCommands, description } = registration
+        const observe = (work: Effect.Effect<Observation>) =>
+          observations(work, ({ note, rationale }) => keepRecord(request, new ChoiceObserve({ note }), rationale))
+        const said = yield* decider.decide(request, { criteriaCommands, description, waitUpTo, onApproval, observe })
         if (!isOutcome(said)) return unusable
         const outcome = deliverable(said, asked.input, door)
         if (outcome._tag !== "AllowSession") return finished(outcome)
-        const key = yield* SessionCache.keyOf(asked.tool, asked.input)
+        const kept = yield* SessionCache.keyOf(asked.tool, asked.input)
         // Not kept when the turn or session for which it was given is over by now.
         const keep = Ref.update(memory, (it) =>
           it.sessions !== sessions || (outcome.scope === "turn" && it.turns !== turns)
             ? it
-            : { ...it, cache: SessionCache.remember(it.cache, key, outcome) }
+            : { ...it, cache: SessionCache.remember(it.cache, kept, outcome) }
         )
         return { outcome, keep }
       }).pipe(
@@ -176,7 +199,7 @@ const make = (
         )
       )
 
-    const record = (request: PermissionRequest, outcome: PermissionOutcome) =>
+    const keepRecord = (request: PermissionRequest, choice: DecisionChoice, rationale: string) =>
       Effect.gen(function* () {
         const decision = {
           id: yield* tokens.decisionId,
@@ -184,12 +207,35 @@ const make = (
           turn: request.turn,
           tool: request.tool,
           input: request.input,
-          choice: choiceOf(outcome),
-          rationale: rationaleOf(outcome),
+          choice,
+          rationale,
           decidedAt: yield* DateTime.now
         }
         yield* registration.onDecision(new Decision(decision, asGiven))
       })
+
+    const record = (request: PermissionRequest, outcome: PermissionOutcome) =>
+      keepRecord(request, choiceOf(outcome), rationaleOf(outcome))
+
+    /** What is answered after all: what goes wrong here refuses the call, and lifts no refusal. */
+    const review = (request: PermissionRequest, outcome: PermissionOutcome) =>
+      outcome._tag === "Cancelled" || !isShallow(request.input)
+        ? Effect.succeed(outcome)
+        : Effect.flatMap(reviewKeyOf(request), (it) => registration.review(request, it, outcome)).pipe(
+            Effect.map((said) =>
+              !isOutcome(said) || (isAllowed(said) && said !== outcome)
+                ? isAllowed(outcome)
+                  ? unreviewed
+                  : outcome
+                : said
+            ),
+            Effect.catchAllCause((cause) =>
+              Effect.as(
+                Effect.logError(`The call of ${request.tool} could not be reviewed`, cause),
+                isAllowed(outcome) ? unreviewed : outcome
+              )
+            )
+          )
 
     // A question is answered in two steps, each of which is made by whoever comes first: it is settled (by the decider,
     // its deadline, or whoever withdraws it), and it is finished (by the record, or the record's deadline). Who comes
@@ -202,6 +248,11 @@ const make = (
         const settled = yield* Deferred.make<PermissionOutcome>()
         const answered = yield* Deferred.make<PermissionOutcome>()
         let worker: Fiber.RuntimeFiber<void> | undefined
+        let isFinished = false
+        /** The operator's messages that go with the answer. */
+        let riding: RidingMessages | undefined
+        /** What a person is asked at the moment. */
+        let asking: ApprovalQuestion | undefined
 
         const work = (it: Effect.Effect<void>) =>
           Effect.map(Effect.forkDaemon(Effect.interruptible(it)), (fiber) => {
@@ -209,17 +260,44 @@ const make = (
           })
         const stopWork = Effect.suspend(() => (worker === undefined ? Effect.void : Fiber.interruptFork(worker)))
 
-        const finish = (outcome: PermissionOutcome): Effect.Effect<void> =>
-          Effect.flatMap(Deferred.succeed(answered, outcome), (first) =>
-            first
-              ? deadlines
-                  .clear(settled, answered)
-                  .pipe(
-                    Effect.zipRight(Ref.update(open, Option.map(HashSet.remove(question)))),
-                    Effect.zipRight(door.onAnswer(outcome))
-                  )
-              : Effect.void
+        const claim = registration.claimMessages.pipe(
+          Effect.flatMap((claimed) =>
+            Effect.suspend(() => {
+              if (Option.isNone(claimed)) return Effect.succeed(false)
+              if (isFinished || riding !== undefined) return Effect.as(claimed.value.giveBack, false)
+              riding = claimed.value
+              return Effect.succeed(true)
+            })
+          ),
+          Effect.uninterruptible,
+          Effect.catchAllCause((cause) =>
+            Effect.as(Effect.logError("The operator's messages could not be looked at", cause), false)
           )
+        )
+
+        const handedOver = (messages: RidingMessages | undefined) => (done: boolean) =>
+          messages === undefined
+            ? Effect.void
+            : (done ? messages.delivered(call.toolUseId) : messages.giveBack).pipe(
+                Effect.catchAllCause((cause) =>
+                  Effect.logError("It could not be noted what became of the operator's messages", cause)
+                )
+              )
+
+        const finish = (outcome: PermissionOutcome): Effect.Effect<void> =>
+          Effect.suspend(() => {
+            if (isFinished) return Effect.void
+            isFinished = true
+            const ride = riding === undefined ? undefined : withRiding(outcome, riding)
+            return deadlines
+              .clear(settled, answered)
+              .pipe(
+                Effect.zipRight(Ref.update(open, Option.map(HashSet.remove(question)))),
+                Effect.zipRight(ride === undefined ? handedOver(riding)(false) : Effect.void),
+                Effect.zipRight(door.onAnswer(ride ?? outcome, handedOver(ride === undefined ? undefined : riding))),
+                Effect.ensuring(Deferred.succeed(answered, ride ?? outcome))
+              )
+          })
 
         const unrecorded = (outcome: PermissionOutcome, cause: Cause.Cause<unknown>) =>
           Effect.zipRight(
@@ -229,15 +307,55 @@ const make = (
             )
           )
 
-        const conclude = ({ keep, outcome }: Judged): Effect.Effect<void> =>
+        const onApproval: DecisionContext["onApproval"] = (event) =>
+          Effect.unlessEffect(
+            Effect.suspend(() => {
+              asking = event._tag === "ApprovalRequested" ? event.question : undefined
+              return registration.onApproval(event)
+            }),
+            Deferred.isDone(settled)
+          )
+
+        /** Who is stopped while a person is asked tells nobody any more that this is over. */
+        const noMoreAsking = Effect.suspend(() => {
+          if (asking === undefined) return Effect.void
+          const { id: approvalId, turn } = asking
+          asking = undefined
+          return registration.onApproval(new ApprovalAnswered({ goalId, turn, approvalId, answer: "withdrawn" }))
+        })
+
+        const answerWith = ({ keep, outcome }: Judged): Effect.Effect<void> =>
           deadlines.set(answered, recordMillis, Effect.zipRight(unrecorded(outcome, tooSlow), stopWork)).pipe(
+            Effect.zipRight(isRefusal(outcome) ? claim : Effect.void),
             Effect.zipRight(record(request, outcome)),
-            Effect.zipRight(Effect.unlessEffect(keep, Deferred.isDone(answered))),
+            Effect.zipRight(Effect.suspend(() => (isFinished ? Effect.void : keep))),
             Effect.matchCauseEffect({
               onFailure: (cause) => unrecorded(outcome, cause),
               onSuccess: () => finish(outcome)
             })
           )
+
+        const conclude = ({ keep, outcome }: Judged): Effect.Effect<void> => {
+          let isReviewed = false
+          const reviewed = (it: PermissionOutcome) =>
+            Effect.suspend(() => {
+              if (isReviewed) return Effect.void
+              isReviewed = true
+              return answerWith(it === outcome ? { keep, outcome } : finished(it))
+            })
+          const tooLate = Effect.zipRight(stopWork, work(reviewed(isAllowed(outcome) ? unreviewed : outcome)))
+          return deadlines
+            .set(answered, reviewMillis, tooLate)
+            .pipe(
+              Effect.zipRight(
+                Effect.catchAllCause(noMoreAsking, (cause) =>
+                  Effect.logError("It could not be told that nobody is asked any more", cause)
+                )
+              ),
+              Effect.zipRight(review(request, outcome)),
+              Effect.flatMap(reviewed)
+            )
+        }
 
         const settle = (judged: Judged): Effect.Effect<void> =>
           Effect.flatMap(Deferred.succeed(settled, judged.outcome), (first) => (first ? conclude(judged) : Effect.void))
@@ -264,15 +382,22 @@ const make = (
           Effect.suspend(() => {
             const duration = Duration.decode(longer)
             return Effect.unlessEffect(
-              Effect.zipRight(deadline(Duration.toMillis(duration)), door.onWait(duration)),
+              // Somebody has spoken already: the agent hears that first, and nobody is asked about a call that it may not
+              // want to make any more.
+              Effect.if(claim, {
+                onTrue: () => Effect.zipRight(settleWith(operatorFirst), Effect.never),
+                onFalse: () => Effect.zipRight(deadline(Duration.toMillis(duration)), door.onWait(duration))
+              }),
               Deferred.isDone(settled)
             )
           })
 
         const isOpen = yield* Ref.modify(open, (it) => [Option.isSome(it), Option.map(it, HashSet.add(question))])
         if (isOpen) {
-          yield* deadline(decideMillis)
-          yield* work(Effect.flatMap(judge(request, door, waitUpTo), settle))
+          yield* deadline(decideMillis).pipe(
+            Effect.zipRight(work(Effect.flatMap(judge(request, door, { onApproval, waitUpTo }), settle))),
+            Effect.catchAllCause((cause) => finish(refuse("the permission gate failed", `gate: ${firstLine(cause)}`)))
+          )
         } else yield* finish(new Unavailable({ reason: "the goal has ended" }))
         return question
       }).pipe(Effect.uninterruptible)
@@ -281,9 +406,26 @@ const make = (
       ask,
       decide: Effect.fn("GoalGate.decide")((call) =>
         Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(ask(call, inProcess), ({ answer, withdraw }) =>
-            Effect.onInterrupt(restore(answer), () => withdraw)
-          )
+          Effect.gen(function* () {
+            let handedOver: (done: boolean) => Effect.Effect<void> = () => Effect.void
+            const door: Door = {
+              longestUpdate: Number.POSITIVE_INFINITY,
+              onAnswer: (_, told) =>
+                Effect.sync(() => {
+                  handedOver = told
+                }),
+              onWait: () => Effect.void
+            }
+            const { answer, withdraw } = yield* ask(call, door)
+            const outcome = yield* Effect.onInterrupt(restore(answer), () =>
+              Effect.zipRight(
+                withdraw,
+                Effect.suspend(() => handedOver(false))
+              )
+            )
+            yield* handedOver(true)
+            return outcome
+          })
         )
       ),
       startTurn: (turn) =>
@@ -301,13 +443,6 @@ const make = (
       }))
     }
   })
-
-/** A ticket's own door. */
-const inProcess: Door = {
-  longestUpdate: Number.POSITIVE_INFINITY,
-  onAnswer: () => Effect.void,
-  onWait: () => Effect.void
-}
 
 /** What the agent reads when the call was not allowed. */
 export const messageOf = (outcome: Exclude<PermissionOutcome, AllowOnce | AllowSession>): string => {
@@ -328,7 +463,34 @@ export const notDecided = (reason: string): string =>
 /** What comes in was decoded at the door, and may be large: constructors need not copy it. */
 const asGiven = { disableValidation: true } as const
 
-const isOutcome = Schema.is(PermissionOutcome)
+const isInstance = Schema.is(PermissionOutcome)
+
+/** Also looks into what a constructor without validation lets through. */
+const isOutcome = (it: unknown): it is PermissionOutcome => {
+  if (!isInstance(it)) return false
+  switch (it._tag) {
+    case "AllowOnce":
+      return isUpdate(it.updatedInput)
+    case "AllowSession":
+      return isUpdate(it.updatedInput) && (it.scope === "turn" || it.scope === "session")
+    case "Deny":
+      return typeof it.message === "string" && it.message !== ""
+    default:
+      return true
+  }
+}
+
+const isUpdate = (it: unknown): boolean => Option.isOption(it) && (Option.isNone(it) || Predicate.isRecord(it.value))
+
+/** Equal for equal calls. A short one is its own key: to hash it takes longer than all the rest. UTF-16 units. */
+const reviewKeyOf = ({ input, tool }: PermissionRequest): Effect.Effect<string> =>
+  Effect.suspend(() => {
+    const text = canonicalJson([tool, input])
+    return text.length <= 512 ? Effect.succeed(text) : SessionCache.keyOf(tool, input)
+  })
+
+/** What looking at a call together with others may take. */
+const reviewMillis = 2_000
 
 interface Judged {
   readonly outcome: PermissionOutcome
@@ -347,6 +509,29 @@ const late = refuse("nobody decided in time", "gate: the time to decide is over"
 const tooSlow = Cause.fail("the record took too long")
 
 const unusable = finished(refuse("the decider gave no proper answer", "gate: the decider's answer is no outcome"))
+
+const unreviewed = refuse("the call could not be reviewed", "gate: the review failed")
+
+const operatorFirst = new Deny({
+  message:
+    "This call was not run, because the operator has something to say first. Read it, then make the call again if it is still right.",
+  rationale: "gate: the operator's message came before the question to a person"
+})
+
+/** Answers with which messages can go to the agent. */
+const isRefusal = (outcome: PermissionOutcome) => outcome._tag === "Deny" || outcome._tag === "Unavailable"
+
+/** The refusal with the messages in it; undefined for an outcome that cannot carry any. */
+const withRiding = (outcome: PermissionOutcome, { texts }: RidingMessages): PermissionOutcome | undefined => {
+  switch (outcome._tag) {
+    case "Deny":
+      return withMessages(outcome, texts)
+    case "Unavailable":
+      return withMessages(new Deny({ message: messageOf(outcome), rationale: rationaleOf(outcome) }), texts)
+    default:
+      return undefined
+  }
+}
 
 const tooDeep = finished(
   new Deny({

@@ -5,6 +5,7 @@
  * allowed for longer, and keeps the record; a decider that dies or does not answer
  * is a denial there.
  */
+import type { ApprovalAnswered, ApprovalRequested } from "@driver/domain/DriverEvent"
 import { AllowOnce, Deny, type PermissionOutcome, type PermissionRequest, Unavailable } from "@driver/domain/Permission"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -16,11 +17,35 @@ import * as Ref from "effect/Ref"
 export interface DecisionContext {
   /** Commands of the goal's own criteria, as they stand in the goal. */
   readonly criteriaCommands: ReadonlyArray<string>
+  /** What the goal is, in its own words. */
+  readonly description: string
   /**
    * Says that the answer will take up to this much longer from now, because a person is asked. The question's
    * deadline never moves back. Resolves at once.
    */
   readonly waitUpTo: (duration: Duration.DurationInput) => Effect.Effect<void>
+  /** Tells whoever watches the goal that a person is asked about this call, and that this is over. */
+  readonly onApproval: (event: ApprovalRequested | ApprovalAnswered) => Effect.Effect<void>
+  /**
+   * Works beside the question, in the goal's own scope, and records what comes of it as an observation. Resolves at
+   * once; work that fails, takes too long or comes when there is too much of it already is dropped.
+   */
+  readonly observe: (work: Effect.Effect<Observation>) => Effect.Effect<void>
+}
+
+/** What somebody says of a call who decides nothing. */
+export interface Observation {
+  readonly note: string
+  readonly rationale: string
+}
+
+/** Nobody watches, nobody waits: for judging a call outside a gate. */
+export const bareContext: DecisionContext = {
+  criteriaCommands: [],
+  description: "",
+  waitUpTo: () => Effect.void,
+  onApproval: () => Effect.void,
+  observe: () => Effect.void
 }
 
 export class PermissionDecider extends Context.Tag("@driver/permission/PermissionDecider")<

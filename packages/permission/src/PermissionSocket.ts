@@ -5,7 +5,8 @@
  * One unix socket per driver, mode 0600 in a directory of mode 0700; one token per
  * goal, which is all that tells goals apart; one small file per goal, from which the
  * agent learns how to start the gate program. All of it lives outside the workspace
- * and is gone when its scope is.
+ * and is gone when its scope is. Other users are kept out by these modes alone: Node
+ * does not say which user a peer is.
  *
  * Owns the socket, the files and the tokens. What is asked on the socket is judged
  * by `GoalGate`, as what is asked through a ticket's `decide`.
@@ -17,12 +18,13 @@ import type * as Socket from "@effect/platform/Socket"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as GoalGate from "./GoalGate.js"
 import { defaultLimits, type Hub, type Limits, makeHub, serve } from "./internal/connection.js"
 import { makeDeadlines } from "./internal/deadlines.js"
@@ -158,7 +160,7 @@ export const layer = (
         const gate = yield* openGate(registration)
         yield* Effect.acquireRelease(
           Effect.sync(() => {
-            hub.goals.set(token, gate)
+            hub.goals.set(token, { gate, bytes: 0 })
           }),
           () =>
             Effect.sync(() => {
@@ -215,7 +217,10 @@ const listen = (platform: Platform, hub: Hub, wanted: string): Effect.Effect<str
     const { fs, path, sockets } = platform
     const chosen = byteLength(wanted) <= longestSocketPath ? wanted : yield* shorterPath(platform, wanted)
     yield* claim(platform, chosen)
-    const server = yield* Effect.mapError(sockets.listen(chosen), (error) =>
+    // The server must stop to listen in the same moment in which its connections are ended: one that came in between
+    // would have nobody to end it, and the server waits for the last one.
+    const serving = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.parallel)
+    const server = yield* Effect.mapError(Scope.extend(sockets.listen(chosen), serving), (error) =>
       codeOf(error.cause) === "EADDRINUSE"
         ? inUse(chosen)
         : new GateSocketError({ path: chosen, reason: "failed", detail: String(error.cause) })
@@ -241,7 +246,7 @@ const listen = (platform: Platform, hub: Hub, wanted: string): Effect.Effect<str
         ),
         Effect.ignore,
         Effect.interruptible,
-        Effect.forkScoped
+        Effect.forkIn(serving)
       )
     return chosen
   }).pipe(Effect.catchTags({ BadArgument: failed(wanted), SystemError: failed(wanted) }))

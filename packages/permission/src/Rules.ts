@@ -1,26 +1,26 @@
 /**
- * The rules: which tool calls are allowed without asking anybody, and what the agent
- * is told to do instead of the others.
+ * The rules: which tool calls are allowed, denied, or put to somebody else.
  *
- * Pure. `pathsOf` says which paths somebody has to resolve; `evaluate` gives the
- * verdict and names the rule that gave it, in this order:
+ * Pure. `evaluate` gives the verdict and names the rule that gave it, in this order:
  *
- * 1. Floor: a call that cannot be understood, a path outside the workspace, a write to a special path. Always denied.
- * 2. The configured rules, from first to last; the first that matches wins.
- * 3. The built-in rules.
+ * 1. Floor, which no rule lifts: a call that cannot be understood, a path of which it is not clear where it leads, a
+ *    write to a special path.
+ * 2. The configured rules, then those of the preset, from first to last; the first that matches wins.
+ * 3. What no rule matches is denied.
  *
- * What no rule knows is denied. This is not the boundary of the agent, a confined
- * process is: the goal's own commands run code that the agent has written.
+ * An allowing rule matches when all parts of a call are covered by it, any other when one part is. What is not known
+ * about a call is covered by no allowing rule, and by every other one that could be meant.
+ *
+ * This is not the boundary of the agent, a confined process is: the goal's own commands run code that the agent has
+ * written.
  */
-import type { PermissionRequest, ToolInput } from "@driver/domain/Permission"
-import { optional } from "@driver/domain/Wire"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { matchesCommand, matchesPath, matchesWord } from "./internal/glob.js"
-import { knownPrograms, readOnlyPaths, simpleWords } from "./internal/readOnlyCommands.js"
+import { type Call, type Findings, findingsOf, shown, specialFact } from "./CallAnalysis.js"
+import type { ReasonKind } from "./CommandAnalyzer.js"
+import { allows, type CompiledRule, compiled, type Subject, touches } from "./internal/matchRule.js"
+import { simpleWords } from "./internal/readOnlyCommands.js"
 import type { PathFact } from "./internal/resolvePath.js"
-import { isSecret, specialBecause } from "./internal/sensitivePaths.js"
 
 export type { PathFact } from "./internal/resolvePath.js"
 
@@ -35,413 +35,317 @@ const CommandPattern = Schema.NonEmptyTrimmedString.pipe(
 const PathPattern = Schema.NonEmptyString.pipe(
   Schema.filter(
     (it) =>
-      (!it.startsWith("/") && !it.startsWith("~") && !it.split("/").includes("..")) ||
-      "expected a pattern relative to the workspace, such as `docs/**`: rules do not reach outside"
+      (!it.startsWith("~") && !it.split("/").includes("..")) ||
+      "expected a pattern relative to the workspace, such as `docs/**`, or an absolute one, without `~` and `..`"
   )
 )
 
-/** A configured rule. It matches a call when all that it says matches. */
-export class Rule extends Schema.Class<Rule>("PermissionRule")({
-  /** `allow_session` also answers the same call for the rest of the session, without deciding again. */
-  verdict: Schema.Literal("allow", "allow_session", "deny"),
-  /**
-   * The agent's name of the tool; `*` any characters. A pattern with `*` never allows Bash: that has to be named. A
-   * rule without a path never opens files that usually hold secrets.
-   */
-  tool: Schema.NonEmptyTrimmedString,
-  /**
-   * Word by word: `*` within a word any characters of this word, as the last word any further words. `npm run *`
-   * matches `npm run build -v`, `npm run` and nothing with quotes, pipes, redirections, variables or a second command.
-   */
-  command: optional(CommandPattern, "command"),
-  /** Relative to the workspace: `*` and `?` within a name, `**` over directories. Links are followed first. */
-  path: optional(PathPattern, "path"),
-  /** What the agent reads when it is denied: what to do instead. */
-  message: optional(Schema.NonEmptyTrimmedString, "message")
-}) {}
+/** One of these, or several. */
+const some = <A extends string, I extends string>(schema: Schema.Schema<A, I>) =>
+  Schema.Union(schema, Schema.NonEmptyArray(schema))
 
-/** What has to be known about the world to judge a request. */
+const Class = Schema.Literal("read_only", "workspace_write", "dangerous")
+const Access = Schema.Literal("read", "write", "delete")
+
+const reasonKinds = [
+  "unparsable",
+  "unknown_code",
+  "unknown_program",
+  "unknown_option",
+  "outside",
+  "special_path",
+  "secret",
+  "network",
+  "privilege",
+  "destructive",
+  "system",
+  "safety_off",
+  "environment",
+  "resources",
+  "workspace_write",
+  "project_code",
+  "reads"
+] as const satisfies ReadonlyArray<ReasonKind>
+
+const maybe = <A, I>(schema: Schema.Schema<A, I>, description: string) =>
+  Schema.optionalWith(schema, { exact: true, nullable: true }).annotations({ description })
+
+/** A configured rule. It matches a call when all that it says matches. */
+export const Rule = Schema.Struct({
+  verdict: Schema.Literal("allow", "allow_session", "deny", "ask", "llm").annotations({
+    description:
+      "What is said of a call that matches: allow (this call), allow_session (the same call for the rest of the session), deny, ask (a person), llm (a language model)."
+  }),
+  for: maybe(
+    Schema.Literal("turn", "session"),
+    "With allow_session: how long the same call stays allowed. Default: session."
+  ),
+  name: maybe(Schema.NonEmptyTrimmedString, "What records and tests call this rule. Default: its number, as `rule 1`."),
+  tool: maybe(
+    some(Schema.NonEmptyTrimmedString),
+    "The agent's name of the tool, * for any characters: Bash, Write, mcp__github__*. A rule that only says * never allows Bash: name it, or say class or program."
+  ),
+  class: maybe(
+    some(Class),
+    "What the call would do at worst: read_only, workspace_write or dangerous, as `driver policy classify` says of commands."
+  ),
+  reason: maybe(
+    some(Schema.Literal(...reasonKinds)),
+    "Why it would do that: network, secret, outside, privilege, … To allow, every reason for the call's class has to be named."
+  ),
+  path: maybe(
+    some(PathPattern),
+    "Paths, relative to the workspace (docs/**) or absolute: * within a name, ** over directories. Links are followed first."
+  ),
+  where: maybe(
+    Schema.Literal("inside", "outside", "anywhere"),
+    "Only paths inside, or only those outside the workspace. A rule that allows reaches outside when it says outside, anywhere or an absolute path."
+  ),
+  access: maybe(some(Access), "Only paths that are used like this: read, write, delete."),
+  program: maybe(
+    some(Schema.NonEmptyTrimmedString),
+    "Names of the programs that a command starts, wrappers and pipes included. To allow what is dangerous takes class or reason besides."
+  ),
+  host: maybe(
+    some(Schema.NonEmptyTrimmedString),
+    "Hosts that commands, WebFetch and WebSearch would reach: docs.example.com, *.example.com."
+  ),
+  command: maybe(
+    CommandPattern,
+    "Commands, word by word; * as the last word stands for any further words: npm run *. To allow, it has to be the whole command."
+  ),
+  criterion: maybe(Schema.Literal(true), "Only commands that are, exactly as written, criteria of the goal."),
+  plain: maybe(
+    Schema.Literal(true),
+    "Only single commands of a short list (cat, ls, git status, …) without any shell syntax, that read in the workspace."
+  ),
+  message: maybe(Schema.NonEmptyTrimmedString, "What the agent reads when it is denied: what to do instead.")
+})
+  .pipe(
+    Schema.filter((it) =>
+      it.for === undefined || it.verdict === "allow_session"
+        ? undefined
+        : { path: ["for"], message: "goes with the verdict allow_session only" }
+    )
+  )
+  .annotations({ identifier: "PermissionRule" })
+export type Rule = typeof Rule.Type
+
+/** What has to be known about the world to judge a call. */
 export interface Facts {
   /** Commands of the goal's own criteria. */
   readonly criteriaCommands: ReadonlyArray<string>
-  /** For each of `pathsOf(request)`, where it leads. A path that is missing here is not allowed. */
+  /** For each of `pathsOf(call)`, where it leads. A path that is missing here is not allowed. */
   readonly paths: ReadonlyMap<string, PathFact>
 }
 
 export type Verdict =
-  | { readonly _tag: "Allow"; readonly forSession: boolean }
+  | { readonly _tag: "Allow"; readonly for: "once" | "turn" | "session" }
   | { readonly _tag: "Deny"; readonly message: string }
+  /** `why` says which rule hands the question on, and for what reason. */
+  | { readonly _tag: "Ask"; readonly why: string }
+  | { readonly _tag: "Llm"; readonly why: string }
 
 export interface Evaluation {
   readonly verdict: Verdict
-  /** `rule 2` (from 1, as configured), or the name of a built-in one. */
+  /** A rule's name; `rule 2` (from 1, as configured) where it has none; or what the floor or the end of the list is called. */
   readonly rule: string
+  /** Where that rule stands: among the configured ones, in the preset, or nowhere. */
+  readonly source: "rules" | "preset" | "floor" | "end"
   /** For the record: why, in one sentence. */
   readonly rationale: string
+  /** What the call would do. */
+  readonly findings: Findings
 }
 
-/** Paths that must be resolved before `evaluate` can judge this request; the workspace is `.`. */
-export const pathsOf = (request: PermissionRequest): ReadonlyArray<string> => {
-  const subject = subjectOf(request)
-  switch (subject._tag) {
-    case "Files":
-      return subject.paths
-    case "Command":
-      return subject.reads._tag === "Right" ? subject.reads.right : []
-    default:
-      return []
-  }
+/** Rules that are ready to be asked many times. */
+export type Compiled = ReadonlyArray<CompiledRule>
+
+/** The configured rules come before those of the preset. */
+export const compile = (rules: ReadonlyArray<Rule>, preset: ReadonlyArray<Rule> = []): Compiled => [
+  ...rules.map((rule, index) => compiled(rule, `rule ${index + 1}`, "rules")),
+  ...preset.map((rule, index) => compiled(rule, `preset rule ${index + 1}`, "preset"))
+]
+
+/** Total: gives a verdict for every call. */
+export const evaluate = (rules: Compiled, call: Call, facts: Facts): Evaluation => {
+  const { command } = call
+  const findings = findingsOf(call, facts.paths)
+  const isCriterion = command !== undefined && facts.criteriaCommands.some((it) => isSameCommand(it, command))
+  return { ...decide(rules, { call, facts, findings, isCriterion }), findings }
 }
 
-/** Total: gives a verdict for every request. */
-export const evaluate = (rules: ReadonlyArray<Rule>, request: PermissionRequest, facts: Facts): Evaluation => {
-  const subject = subjectOf(request)
-  const floor = belowFloor(subject, facts)
+/** An evaluation as long as it is only about the verdict. */
+type Decided = Omit<Evaluation, "findings">
+
+const decide = (rules: Compiled, subject: Subject): Decided => {
+  const floor = belowFloor(subject)
   if (floor !== undefined) return floor
-  for (const [index, rule] of rules.entries()) {
-    if (!matches(rule, request.tool, subject, facts)) continue
-    return fromRule(rule, index, request.tool)
-  }
-  return builtIn(rules, subject, request, facts)
-}
-
-// What the built-in rules know about the agent's tools. `optional`: without it the tool works on the workspace.
-type Tool =
-  | { readonly kind: "file"; readonly access: "read" | "write"; readonly field: string; readonly optional?: true }
-  | { readonly kind: "search"; readonly pattern: string }
-  | { readonly kind: "command" }
-  | { readonly kind: "allowed"; readonly why: string }
-  | { readonly kind: "denied"; readonly message: string }
-
-const bookkeeping: Tool = { kind: "allowed", why: "it changes nothing but the agent's own notes" }
-const ownTask: Tool = { kind: "allowed", why: "it only concerns what the agent itself started" }
-const subagent: Tool = { kind: "allowed", why: "a subagent's own calls are asked for one by one" }
-const noNetwork: Tool = {
-  kind: "denied",
-  message:
-    "The network may not be used in this run. Work with the files of the workspace; if you cannot go on without it, say so and what you needed."
-}
-const noSchedule: Tool = {
-  kind: "denied",
-  message: "Nothing may be scheduled or left running in this run. Do the work now, in this turn."
-}
-const noPlanMode: Tool = {
-  kind: "denied",
-  message:
-    "No person is there to approve a plan, and none is needed. Write the plan down in your answer if it helps, and do the work now."
-}
-const noOtherPlace: Tool = {
-  kind: "denied",
-  message: "This run has its own worktree already, and must stay in it. Work in the current directory."
-}
-
-const tools: Readonly<Record<string, Tool>> = {
-  Read: { kind: "file", access: "read", field: "file_path" },
-  NotebookRead: { kind: "file", access: "read", field: "notebook_path" },
-  LS: { kind: "file", access: "read", field: "path", optional: true },
-  Glob: { kind: "search", pattern: "pattern" },
-  Grep: { kind: "search", pattern: "glob" },
-  Write: { kind: "file", access: "write", field: "file_path" },
-  Edit: { kind: "file", access: "write", field: "file_path" },
-  MultiEdit: { kind: "file", access: "write", field: "file_path" },
-  NotebookEdit: { kind: "file", access: "write", field: "notebook_path" },
-  Bash: { kind: "command" },
-  Agent: subagent,
-  Task: subagent,
-  TodoRead: bookkeeping,
-  TodoWrite: bookkeeping,
-  TaskCreate: bookkeeping,
-  TaskGet: bookkeeping,
-  TaskList: bookkeeping,
-  TaskUpdate: bookkeeping,
-  ToolSearch: bookkeeping,
-  ListAgents: bookkeeping,
-  BashOutput: ownTask,
-  KillBash: ownTask,
-  KillShell: ownTask,
-  TaskOutput: ownTask,
-  TaskStop: ownTask,
-  AskUserQuestion: {
-    kind: "denied",
-    message:
-      "No person is there to answer. Decide yourself, take the simplest reading that satisfies the goal, and write the assumption down in your final answer."
-  },
-  EnterPlanMode: noPlanMode,
-  ExitPlanMode: noPlanMode,
-  EnterWorktree: noOtherPlace,
-  ExitWorktree: noOtherPlace,
-  CronCreate: noSchedule,
-  CronDelete: noSchedule,
-  CronList: noSchedule,
-  ScheduleWakeup: noSchedule,
-  Monitor: noSchedule,
-  WebFetch: noNetwork,
-  WebSearch: noNetwork
-}
-
-type Subject =
-  | { readonly _tag: "Files"; readonly access: "read" | "write"; readonly paths: ReadonlyArray<string> }
-  | {
-      readonly _tag: "Command"
-      readonly command: string
-      /** Absent when there is any shell syntax in it. */
-      readonly words: ReadonlyArray<string> | undefined
-      /** The paths it reads when it does nothing else, or why that is not known. */
-      readonly reads: Either.Either<ReadonlyArray<string>, string>
+  // The first rules that match what is not known about the call: they count when a later one would let it through.
+  let denies: CompiledRule | undefined
+  let handsOn: CompiledRule | undefined
+  for (const rule of rules) {
+    const { verdict } = rule.rule
+    if (verdict === "allow" || verdict === "allow_session") {
+      if (!allows(rule, subject)) continue
+      const doubted = denies ?? handsOn
+      return doubted === undefined ? said(rule, subject) : doubtful(doubted, subject)
     }
-  | { readonly _tag: "Plain"; readonly tool: Tool | undefined }
-  | { readonly _tag: "Malformed"; readonly message: string; readonly rationale: string }
-
-const malformed = (message: string, rationale: string): Subject => ({ _tag: "Malformed", message, rationale })
-
-/** The value that the tool will really see: its own, not an inherited one. */
-const field = (input: ToolInput, name: string): unknown => (Object.hasOwn(input, name) ? input[name] : undefined)
-
-const subjectOf = ({ input, tool: name }: PermissionRequest): Subject => {
-  const tool = Object.hasOwn(tools, name) ? tools[name] : undefined
-  switch (tool?.kind) {
-    case "file": {
-      const path = field(input, tool.field)
-      if (path === undefined && tool.optional === true) return { _tag: "Files", access: tool.access, paths: ["."] }
-      return typeof path === "string"
-        ? { _tag: "Files", access: tool.access, paths: [path] }
-        : malformed(`Give the file as the text \`${tool.field}\`.`, `${name} without \`${tool.field}\``)
+    const match = touches(rule, subject)
+    if (match === "yes") {
+      return verdict !== "deny" && denies !== undefined ? doubtful(denies, subject) : said(rule, subject)
     }
-    case "search":
-      return searchOf(name, tool.pattern, input)
-    case "command":
-      return commandOf(input)
-    default:
-      return { _tag: "Plain", tool }
+    if (match === "maybe") {
+      if (verdict === "deny") denies ??= rule
+      else handsOn ??= rule
+    }
   }
+  return unmatched(subject)
 }
 
-/** UTF-16 units. No file system takes longer paths. */
-const longestText = 4_096
-
-const searchOf = (name: string, patternField: string, input: ToolInput): Subject => {
-  const path = field(input, "path") ?? "."
-  const pattern = field(input, patternField) ?? "*"
-  if (typeof path !== "string" || typeof pattern !== "string") {
-    return malformed(`Give \`path\` and \`${patternField}\` as texts.`, `${name} with arguments that are no texts`)
-  }
-  if (path.length > longestText || pattern.length > longestText) {
-    return malformed(
-      "Give a shorter path and pattern.",
-      `${name} with a path or pattern of more than ${longestText} characters`
-    )
-  }
-  // `{/etc,~}/**` is several patterns, each of which could begin elsewhere.
-  if (pattern.includes("..") || pattern.includes("\\") || /(^|[{,(|])\s*~|[{,(|]\s*\//.test(pattern)) {
-    return malformed(
-      `Give a pattern below the workspace, without \`..\`, \`~\` or a backslash.`,
-      `${name} with a pattern that may lead out of the workspace`
-    )
-  }
-  if (name === "Grep") {
-    return isSecret(pattern.replace(/^!/, ""))
-      ? malformed("Files that usually hold secrets are not searched. Work without them.", "Grep in files of secrets")
-      : { _tag: "Files", access: "read", paths: [path] }
-  }
-  // What stands before the first special character is a directory that the pattern goes into.
-  const fixed = pattern.slice(0, pattern.search(/[*?[{(!+@]|$/))
-  const directory = fixed.slice(0, fixed.lastIndexOf("/") + 1)
-  if (!fixed.startsWith("/")) {
-    const inner = path.endsWith("/") ? `${path}${directory}` : `${path}/${directory}`
-    return { _tag: "Files", access: "read", paths: directory === "" ? [path] : [path, inner] }
-  }
-  return { _tag: "Files", access: "read", paths: [path, directory] }
-}
-
-const commandOf = (input: ToolInput): Subject => {
-  const command = field(input, "command")
-  if (typeof command !== "string") return malformed("Give the command as the text `command`.", "Bash without a command")
-  const unconfined = field(input, "dangerouslyDisableSandbox")
-  if (unconfined !== undefined && unconfined !== false) {
-    return malformed(
-      "Commands may not leave the sandbox. Run the command without `dangerouslyDisableSandbox`.",
-      "Bash that asks to run outside the sandbox"
-    )
-  }
-  const words = simpleWords(command)
-  return {
-    _tag: "Command",
-    command,
-    words,
-    reads: words === undefined ? Either.left("it is more than one simple command of plain words") : readOnlyPaths(words)
-  }
-}
-
-const deny = (rule: string, message: string, rationale: string): Evaluation => ({
+const deny = (source: Evaluation["source"], rule: string, message: string, rationale: string): Decided => ({
   verdict: { _tag: "Deny", message },
   rule,
+  source,
   rationale: `${rule}: ${rationale}`
 })
 
-const allow = (rule: string, rationale: string): Evaluation => ({
-  verdict: { _tag: "Allow", forSession: false },
-  rule,
-  rationale: `${rule}: ${rationale}`
-})
-
-/** How a path is shown in messages and records. */
-const shown = (path: string): string => JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path)
-
-const belowFloor = (subject: Subject, facts: Facts): Evaluation | undefined => {
-  if (subject._tag === "Malformed") return deny("malformed call", subject.message, subject.rationale)
-  if (subject._tag !== "Files") return undefined
-  for (const path of subject.paths) {
+const belowFloor = ({ call, facts, findings, isCriterion }: Subject): Decided | undefined => {
+  if (call.malformed !== undefined) {
+    return deny("floor", "malformed call", call.malformed.message, call.malformed.rationale)
+  }
+  // The goal says what its criteria do, and nobody else.
+  if (isCriterion) return undefined
+  for (const { access, path } of call.paths) {
     const fact = facts.paths.get(path)
-    if (fact === undefined || fact._tag === "Unclear") {
-      const why = fact?.why ?? "it was not resolved"
-      return deny(
-        "unclear path",
-        `The path ${shown(path)} cannot be used: ${why}. Name a file of the workspace by its plain path.`,
-        `${shown(path)}: ${why}`
-      )
-    }
-    if (fact._tag === "Outside") {
-      return deny(
-        "outside the workspace",
-        `${shown(path)} lies outside the workspace. Only files in the workspace may be ${subject.access === "read" ? "read" : "written"}: use a path below the current directory, and put temporary files there too.`,
-        `${shown(path)} leads out of the workspace`
-      )
-    }
-    if (subject.access === "read") continue
-    const special =
-      specialBecause(fact.real) ??
-      specialBecause(fact.named) ??
-      (fact.protected ? "it belongs to the driver" : undefined) ??
-      (fact.real === "" ? "it is the workspace itself" : undefined)
+    if (fact === undefined || fact._tag === "Unclear") return unclear(path, fact?.why ?? "it was not resolved")
+    const special = access === "read" ? undefined : specialFact(fact)
     if (special !== undefined) {
       return deny(
+        "floor",
         "special path",
         `${shown(path)} may not be written: ${special}. Reach the goal without changing this file; if that is impossible, say so and why.`,
         `${shown(path)}: ${special}`
       )
     }
   }
-  return undefined
-}
-
-const matches = (rule: Rule, tool: string, subject: Subject, facts: Facts): boolean => {
-  const denies = rule.verdict === "deny"
-  if (!matchesWord(rule.tool, tool)) return false
-  // A rule for "every tool" is written with files in mind.
-  if (tool === "Bash" && !denies && rule.tool.includes("*")) return false
-  if (!denies && Option.isNone(rule.path) && readsSecret(subject, facts)) return false
-  if (Option.isSome(rule.command)) {
-    if (subject._tag !== "Command" || subject.words === undefined) return false
-    if (!matchesCommand(rule.command.value.split(/[ \t]+/), subject.words)) return false
-  }
-  if (Option.isNone(rule.path)) return true
-  const paths = subject._tag === "Files" ? subject.paths : []
-  const covers = (path: string) => coversPath(rule, path, facts)
-  return denies ? paths.some(covers) : paths.length > 0 && paths.every(covers)
-}
-
-/** Whether the rule's path pattern covers this path. A denial also covers what another spelling would reach. */
-const coversPath = (rule: Rule, path: string, facts: Facts): boolean => {
-  const fact = facts.paths.get(path)
-  if (fact?._tag !== "Inside" || Option.isNone(rule.path)) return false
-  const pattern = rule.path.value.replace(/^(\.\/)+/, "")
-  if (rule.verdict !== "deny") return matchesPath(pattern, fact.real)
-  return [fact.real, fact.named].some((it) => matchesPath(pattern.toLowerCase(), it.toLowerCase()))
-}
-
-const fromRule = (rule: Rule, index: number, tool: string): Evaluation => {
-  const name = `rule ${index + 1}`
-  const says = [rule.tool, ...Option.toArray(rule.command), ...Option.toArray(rule.path)].join(" ")
-  if (rule.verdict !== "deny") {
-    return {
-      verdict: { _tag: "Allow", forSession: rule.verdict === "allow_session" },
-      rule: name,
-      rationale: `${name}: ${rule.verdict} ${says}`
-    }
-  }
-  const message = Option.getOrElse(
-    rule.message,
-    () => `A rule of this run (${says}) denies this use of ${tool}. Reach the goal in another way.`
-  )
-  return deny(name, message, `deny ${says}`)
-}
-
-const builtIn = (
-  rules: ReadonlyArray<Rule>,
-  subject: Subject,
-  { tool: name }: PermissionRequest,
-  facts: Facts
-): Evaluation => {
-  switch (subject._tag) {
-    case "Files": {
-      if (subject.access === "write") return allow("write in the workspace", "the file lies in the workspace")
-      const secret = subject.paths.find((path) => isSecretFact(facts.paths.get(path)))
-      return secret === undefined
-        ? allow("read in the workspace", "the file lies in the workspace")
-        : deny("secret", secretMessage(secret), `${shown(secret)} usually holds secrets`)
-    }
-    case "Command":
-      return builtInCommand(rules, subject, facts)
-    case "Malformed":
-      return deny("malformed call", subject.message, subject.rationale)
-    case "Plain": {
-      const { tool } = subject
-      if (tool?.kind === "allowed") return allow("harmless tool", tool.why)
-      if (tool?.kind === "denied") return deny("tool not allowed", tool.message, `${name} is not allowed`)
-      return name.startsWith("mcp__")
-        ? deny(
-            "tool of a server",
-            `${shown(name)} belongs to an MCP server, and those are not allowed in this run. Use Read, Grep, Glob, Write and Edit on the files of the workspace.`,
-            `${shown(name)} is a tool of an MCP server`
-          )
-        : deny(
-            "unknown tool",
-            `The tool ${shown(name)} is not allowed in this run. Use Read, Grep, Glob, Write and Edit on the files of the workspace, and Bash for the goal's own commands.`,
-            `no rule knows the tool ${shown(name)}`
-          )
-    }
-  }
-}
-
-const isSecretFact = (fact: PathFact | undefined): boolean =>
-  fact?._tag === "Inside" && (isSecret(fact.real) || isSecret(fact.named))
-
-/** Opening a file of secrets takes a rule that names it. */
-const readsSecret = (subject: Subject, facts: Facts): boolean =>
-  subject._tag === "Files" &&
-  subject.access === "read" &&
-  subject.paths.some((path) => isSecretFact(facts.paths.get(path)))
-
-const secretMessage = (path: string) =>
-  `${shown(path)} usually holds keys or passwords, and may not be read. Work without its contents: names of variables stand in the code that uses them, or in an example file.`
-
-const builtInCommand = (
-  rules: ReadonlyArray<Rule>,
-  { command, reads }: Extract<Subject, { readonly _tag: "Command" }>,
-  facts: Facts
-): Evaluation => {
-  if (facts.criteriaCommands.some((it) => isSameCommand(it, command))) {
-    return allow("criterion", "it is a command of the goal's own criteria")
-  }
-  if (Either.isLeft(reads)) return deny("command", commandMessage(reads.left, facts), reads.left)
-  for (const path of reads.right) {
+  for (const path of call.through) {
     const fact = facts.paths.get(path)
-    // What `..` means depends on the directory in which the agent's shell stands, and that may not be the workspace.
-    if (fact?._tag !== "Inside" || path.split("/").includes("..")) {
-      const why = `${shown(path)} is not plainly a path in the workspace`
-      return deny("command", commandMessage(why, facts), why)
-    }
-    if (isSecretFact(fact)) return deny("secret", secretMessage(path), `${shown(path)} usually holds secrets`)
-    // What may not be read with Read may not be read with `cat` either.
-    const denial = rules.findIndex((rule) => matchesRead(rule, path, facts))
-    const rule = rules[denial]
-    if (rule?.verdict === "deny") return fromRule(rule, denial, "Bash")
+    if (fact === undefined || fact._tag === "Unclear") return unclear(path, fact?.why ?? "it was not resolved")
+    const isLink = fact._tag === "Inside" ? fact.real !== fact.named : !/^[/~]/.test(fact.named)
+    if (isLink) return unclear(path, "it is a symbolic link, and the command goes through it to somewhere else")
   }
-  return allow("read-only command", "it is known to do nothing but read in the workspace")
+  const special = findings.reasons.find(({ kind }) => kind === "special_path")
+  return special === undefined
+    ? undefined
+    : deny(
+        "floor",
+        "special path",
+        `This call was denied: ${special.message} Reach the goal without that; if that is impossible, say so and why.`,
+        special.message
+      )
 }
 
-const matchesRead = (rule: Rule, path: string, facts: Facts): boolean =>
-  matches(rule, "Read", { _tag: "Files", access: "read", paths: [path] }, facts)
+const unclear = (path: string, why: string): Decided =>
+  deny(
+    "floor",
+    "unclear path",
+    `The path ${shown(path)} cannot be used: ${why}. Name a file of the workspace by its plain path.`,
+    `${shown(path)}: ${why}`
+  )
+
+const said = (rule: CompiledRule, subject: Subject): Decided => {
+  const { name, rule: it, says, source } = rule
+  const rationale = `${name}: ${it.verdict}${says === "" ? "" : ` ${says}`}${because(rule, subject)}`
+  switch (it.verdict) {
+    case "allow":
+      return { verdict: { _tag: "Allow", for: "once" }, rule: name, source, rationale }
+    case "allow_session":
+      return { verdict: { _tag: "Allow", for: it.for ?? "session" }, rule: name, source, rationale }
+    case "ask":
+      return { verdict: { _tag: "Ask", why: rationale }, rule: name, source, rationale }
+    case "llm":
+      return { verdict: { _tag: "Llm", why: rationale }, rule: name, source, rationale }
+    case "deny":
+      return { verdict: { _tag: "Deny", message: messageOf(rule, subject) }, rule: name, source, rationale }
+  }
+}
+
+/** The first of the reasons that the rule names. */
+const foundReason = ({ reason }: CompiledRule, { findings }: Subject) =>
+  reason === undefined ? undefined : findings.reasons.find(({ kind }) => reason.includes(kind))
+
+/** The reason that counts, for records of commands. */
+const because = (rule: CompiledRule, subject: Subject): string => {
+  const { call, findings } = subject
+  const reason = foundReason(rule, subject) ?? findings.reasons[0]
+  return call.command === undefined || reason === undefined ? "" : ` (${findings.label}: ${reason.message})`
+}
+
+const messageOf = (rule: CompiledRule, subject: Subject): string => {
+  const own =
+    rule.rule.message ??
+    `A rule of this run (${rule.says}) denies this use of ${subject.call.tool}. Reach the goal in another way.`
+  const found = foundReason(rule, subject)
+  return found === undefined ? own : `This call was denied: ${found.message} ${own}`
+}
+
+/** A later rule would let the call through, but an earlier one may be about what is not known of it. */
+const doubtful = (rule: CompiledRule, subject: Subject): Decided => {
+  const { name, rule: it, says, source } = rule
+  const rationale = `${name}: ${it.verdict} ${says}, which may be what this call does${because(rule, subject)}`
+  if (it.verdict === "ask") return { verdict: { _tag: "Ask", why: rationale }, rule: name, source, rationale }
+  if (it.verdict === "llm") return { verdict: { _tag: "Llm", why: rationale }, rule: name, source, rationale }
+  return {
+    verdict: {
+      _tag: "Deny",
+      message: `It cannot be known before this call what it will do, and a rule of this run (${says}) may forbid it. Write it out plainly: names of programs, files and hosts as they are, without variables and code that is made on the way.`
+    },
+    rule: name,
+    source,
+    rationale
+  }
+}
+
+/** How many reasons an agent is told. */
+const mostReasons = 3
+
+const unmatched = (subject: Subject): Decided => {
+  const { call, facts, findings } = subject
+  const outside = call.paths.find(({ path }) => facts.paths.get(path)?._tag === "Outside")
+  if (outside !== undefined) {
+    return deny(
+      "end",
+      "outside the workspace",
+      `${shown(outside.path)} lies outside the workspace. Only files in the workspace may be ${outside.access === "read" ? "read" : "written"}: use a path below the current directory, and put temporary files there too.`,
+      `${shown(outside.path)} leads out of the workspace`
+    )
+  }
+  if (call.command !== undefined) {
+    const reasons = findings.reasons.filter(({ label }) => label === findings.label)
+    const why =
+      findings.label === "read_only" && Either.isLeft(call.plain)
+        ? `${call.plain.left}.`
+        : reasons
+            .slice(0, mostReasons)
+            .map(({ message }) => message)
+            .join(" ")
+    return deny("end", "command", commandMessage(why, facts), `no rule allows it (${findings.label}: ${why})`)
+  }
+  return call.tool.startsWith("mcp__")
+    ? deny(
+        "end",
+        "tool of a server",
+        `${shown(call.tool)} belongs to an MCP server, and those are not allowed in this run. Use Read, Grep, Glob, Write and Edit on the files of the workspace.`,
+        `${shown(call.tool)} is a tool of an MCP server`
+      )
+    : deny(
+        "end",
+        "unknown tool",
+        `The tool ${shown(call.tool)} is not allowed in this run. Use Read, Grep, Glob, Write and Edit on the files of the workspace, and Bash for the goal's own commands.`,
+        `no rule allows the tool ${shown(call.tool)}`
+      )
+}
 
 const commandMessage = (why: string, { criteriaCommands }: Facts): string => {
   const criteria = criteriaCommands
@@ -449,16 +353,19 @@ const commandMessage = (why: string, { criteriaCommands }: Facts): string => {
     .filter((it) => it.length <= 300)
     .map((it) => `\`${it}\``)
   const own =
-    criteria.length === 0 ? "" : `Exactly as written, the goal's own commands are allowed: ${criteria.join(", ")}. `
-  return `This command is not allowed: ${why}. ${own}Simple commands that only read files of the workspace are allowed too, one at a time, without pipes, redirections, quotes or variables (${knownPrograms.join(", ")}). Use Read, Grep and Glob to look, Write and Edit to change files.`
+    criteria.length === 0 ? "" : ` Exactly as written, the goal's own commands are allowed: ${criteria.join(", ")}.`
+  return `This command is not allowed: ${why}${own} Use Read, Grep and Glob to look, Write and Edit to change files, and single plain commands for the rest.`
 }
+
+/** UTF-16 units by which the same command may differ: blanks. */
+const mostBlanks = 4_096
 
 /**
  * Whether both are the same command. Blanks count only where they cannot be part of a quoted text, and line breaks
  * always count: they separate commands.
  */
 export const isSameCommand = (a: string, b: string): boolean => {
-  if (a.trim() === "" || b.trim() === "" || Math.abs(a.length - b.length) > longestText) return false
+  if (a.trim() === "" || b.trim() === "" || Math.abs(a.length - b.length) > mostBlanks) return false
   if (a === b || trimmed(a) === trimmed(b)) return true
   const words = simpleWords(a)
   const others = simpleWords(b)

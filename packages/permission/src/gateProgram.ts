@@ -28,12 +28,14 @@ const token = process.env["DRIVER_GATE_TOKEN"] ?? ""
 const serverName = process.env["DRIVER_GATE_SERVER"] ?? "driver"
 const timeoutMs = number(process.env["DRIVER_GATE_TIMEOUT_MS"], 45_000)
 const maxFrame = number(process.env["DRIVER_GATE_MAX_FRAME"], 16 * 1024 * 1024)
+/** Keeps an agent that gives up on silent tools from doing so while a person thinks. */
+const progressMs = number(process.env["DRIVER_GATE_PROGRESS_MS"], 15_000)
+// It needs nothing else of what its agent has handed on.
+for (const name of Object.keys(process.env)) delete process.env[name]
 
 const toolName = "permission_prompt"
 /** Newest first. A client that asks for another one gets the newest. */
 const protocolVersions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
-/** Keeps an agent that gives up on silent tools from doing so while a person thinks. */
-const progressMs = number(process.env["DRIVER_GATE_PROGRESS_MS"], 15_000)
 /** Between attempts to reach the driver: its socket may just be about to be made. */
 const retriesMs = [50, 150, 400]
 /** The agent rejects longer replies. Characters. */

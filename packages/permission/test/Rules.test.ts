@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Either, FastCheck, Option, Schema } from "effect"
+import { Arbitrary, Either, FastCheck, Schema } from "effect"
+import { pathsOf, readCall } from "../src/CallAnalysis.js"
 import { matchesCommand, matchesPath, matchesWord } from "../src/internal/glob.js"
 import { readOnlyPaths, simpleWords } from "../src/internal/readOnlyCommands.js"
 import { isSecret, specialBecause } from "../src/internal/sensitivePaths.js"
+import { presets } from "../src/Presets.js"
 import * as Rules from "../src/Rules.js"
+import { notFollowed } from "./support/analyses.js"
 import { requestOf } from "./support/requests.js"
 
 const inside = (real: string, named = real): Rules.PathFact => ({ _tag: "Inside", real, named, protected: false })
@@ -11,7 +14,7 @@ const inside = (real: string, named = real): Rules.PathFact => ({ _tag: "Inside"
 /** Paths as they lead in a workspace without links: relative ones inside, all others not. */
 const plainFact = (path: string): Rules.PathFact =>
   path.startsWith("/") || path.startsWith("~") || path.split("/").includes("..")
-    ? { _tag: "Outside" }
+    ? { _tag: "Outside", named: `/outside/${path}` }
     : inside(path === "." ? "" : path)
 
 interface World {
@@ -20,20 +23,33 @@ interface World {
   readonly facts?: Readonly<Record<string, Rules.PathFact>>
 }
 
+const strict = Rules.compile([], presets.strict)
+
 const evaluate = (
   tool: string,
   input: Record<string, unknown>,
   { criteria = [], facts = {}, rules = [] }: World = {}
 ) => {
   const request = requestOf(tool, input)
-  const paths = new Map(Rules.pathsOf(request).map((path) => [path, facts[path] ?? plainFact(path)]))
-  return Rules.evaluate(rules, request, { criteriaCommands: criteria, paths })
+  // No command is followed here: what is allowed is allowed without the analyzer.
+  const call = readCall(request, () => notFollowed)
+  const paths = new Map(pathsOf(call).map((path) => [path, facts[path] ?? plainFact(path)]))
+  const compiled = rules.length === 0 ? strict : Rules.compile(rules, presets.strict)
+  return Rules.evaluate(compiled, call, { criteriaCommands: criteria, paths })
 }
 
 /** `allow`, or what the agent is told. */
 const verdict = (...args: Parameters<typeof evaluate>): string => {
   const { verdict } = evaluate(...args)
-  return verdict._tag === "Allow" ? (verdict.forSession ? "allow_session" : "allow") : verdict.message
+  switch (verdict._tag) {
+    case "Allow":
+      return verdict.for === "once" ? "allow" : `allow_${verdict.for}`
+    case "Deny":
+      return verdict.message
+    case "Ask":
+    case "Llm":
+      return `${verdict._tag}: ${verdict.why}`
+  }
 }
 
 const bash = (command: string, world: World = {}) => verdict("Bash", { command }, world)
@@ -119,8 +135,9 @@ describe("Rules", () => {
       verdict("Write", { file_path: "link" }, { facts: { link: { _tag: "Unclear", why: "it loops" } } }),
       /it loops/
     )
-    const request = requestOf("Read", { file_path: "a" })
-    assert.strictEqual(Rules.evaluate([], request, { criteriaCommands: [], paths: new Map() }).verdict._tag, "Deny")
+    const call = readCall(requestOf("Read", { file_path: "a" }), () => notFollowed)
+    const rules = Rules.compile([rule({ verdict: "allow", tool: "*" })])
+    assert.strictEqual(Rules.evaluate(rules, call, { criteriaCommands: [], paths: new Map() }).verdict._tag, "Deny")
   })
 
   it("deny search patterns that could lead out of the workspace", () => {
@@ -137,13 +154,16 @@ describe("Rules", () => {
     ]) {
       assert.notStrictEqual(verdict("Glob", { pattern }), "allow", pattern)
     }
-    assert.match(verdict("Grep", { pattern: "KEY", glob: ".env" }), /secrets/)
+    for (const glob of [".env", ".env*", "**/.env.*", ".*", "{.env,src/a.ts}", "config/*.{pem,txt}", "!.env", "id_*"]) {
+      assert.match(verdict("Grep", { pattern: "KEY", glob }), /secrets/, glob)
+    }
+    for (const glob of ["*.ts", "**/*.{ts,tsx}", "*", "**/*", ".github/**", "env.ts", "{a,{b,c}}.md"]) {
+      assert.strictEqual(verdict("Grep", { pattern: "KEY", glob }), "allow", glob)
+    }
     assert.notStrictEqual(verdict("Grep", { pattern: "x", glob: "x".repeat(5_000) }), "allow")
-    assert.deepStrictEqual(Rules.pathsOf(requestOf("Glob", { pattern: "/work/tree/src/**/*.ts" })), [
-      ".",
-      "/work/tree/src/"
-    ])
-    assert.deepStrictEqual(Rules.pathsOf(requestOf("Glob", { pattern: "src/gen/*.ts" })), [".", "./src/gen/"])
+    const named = (pattern: string) => pathsOf(readCall(requestOf("Glob", { pattern }), () => notFollowed))
+    assert.deepStrictEqual(named("/work/tree/src/**/*.ts"), [".", "/work/tree/src/"])
+    assert.deepStrictEqual(named("src/gen/*.ts"), [".", "./src/gen/"])
   })
 
   it("deny writes to special paths under every spelling, and no configured rule opens them", () => {
@@ -500,12 +520,13 @@ describe("Rules", () => {
         rule({ verdict: "deny", tool: "Write" })
       ]
       const write = (file_path: string) => evaluate("Write", { file_path }, { rules })
-      assert.deepStrictEqual(write("docs/secret/a"), {
+      assert.deepInclude(write("docs/secret/a"), {
         verdict: { _tag: "Deny", message: "Leave it." },
         rule: "rule 1",
+        source: "rules",
         rationale: "rule 1: deny Write docs/secret/**"
       })
-      assert.deepStrictEqual(write("docs/a").verdict, { _tag: "Allow", forSession: true })
+      assert.deepStrictEqual(write("docs/a").verdict, { _tag: "Allow", for: "session" })
       assert.strictEqual(write("src/a").rule, "rule 3")
     })
 
@@ -563,8 +584,12 @@ describe("Rules", () => {
         { verdict: "allow", tool: "Bash", command: "npm test | cat" },
         { verdict: "allow", tool: "Bash", command: "echo $HOME" },
         { verdict: "allow", tool: "Bash", command: " " },
-        { verdict: "allow", tool: "Write", path: "/etc/**" },
+        { verdict: "allow", tool: "Write", path: "~/x" },
         { verdict: "allow", tool: "Write", path: "../x" },
+        { verdict: "allow", for: "turn", tool: "Write" },
+        { verdict: "allow", tool: [] },
+        { verdict: "allow", class: "readonly" },
+        { verdict: "allow", reason: ["network", "net"] },
         { verdict: "maybe", tool: "Write" },
         { verdict: "allow", tool: "" }
       ]) {
@@ -573,15 +598,18 @@ describe("Rules", () => {
     })
 
     it("survive the way out and back", () => {
-      const sample = new Rules.Rule({
-        verdict: "deny",
-        tool: "Bash",
-        command: Option.some("git push *"),
-        message: Option.some("No.")
-      })
-      const wire = Schema.encodeSync(Rules.Rule)(sample)
-      assert.deepStrictEqual(wire, { verdict: "deny", tool: "Bash", command: "git push *", message: "No." })
-      assert.deepStrictEqual(Schema.decodeSync(Rules.Rule)(wire), sample)
+      FastCheck.assert(
+        FastCheck.property(Arbitrary.make(Rules.Rule), (rule) => {
+          const wire: unknown = JSON.parse(JSON.stringify(Schema.encodeSync(Rules.Rule)(rule)))
+          assert.deepStrictEqual(Schema.decodeUnknownSync(Rules.Rule)(wire), rule)
+        }),
+        { numRuns: 50 }
+      )
+    })
+
+    it("are read as they were written before there were classes, hosts and programs", () => {
+      const wire: unknown = { verdict: "deny", tool: "Bash", command: "git push *", message: "No." }
+      assert.deepStrictEqual<unknown>(Schema.encodeSync(Rules.Rule)(Schema.decodeUnknownSync(Rules.Rule)(wire)), wire)
     })
   })
 

@@ -4,13 +4,20 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck } from "effect"
-import { PermissionDecider } from "../src/PermissionDecider.js"
-import { Rule } from "../src/Rules.js"
+import { Effect, FastCheck, Layer } from "effect"
+import { AskDecider } from "../src/AskDecider.js"
+import { type Analysis, CommandAnalyzer } from "../src/CommandAnalyzer.js"
+import { LlmDecider } from "../src/LlmDecider.js"
+import { bareContext, PermissionDecider } from "../src/PermissionDecider.js"
+import type { Rule } from "../src/Rules.js"
 import * as RulesDecider from "../src/RulesDecider.js"
+import { analysisOf, layerOf, reasonOf } from "./support/analyses.js"
 import { requestOf } from "./support/requests.js"
 
-const world = (options: (directory: string) => RulesDecider.Options = () => ({})) =>
+const world = (
+  options: (directory: string) => RulesDecider.Options = () => ({}),
+  analyses: (workspace: string) => Readonly<Record<string, Analysis>> = () => ({})
+) =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
@@ -20,9 +27,14 @@ const world = (options: (directory: string) => RulesDecider.Options = () => ({})
     yield* fs.makeDirectory(path.join(directory, "outside"))
     yield* fs.writeFileString(path.join(directory, "outside", "file"), "x")
     yield* fs.writeFileString(path.join(workspace, "src", "a.ts"), "x")
-    const { decide } = yield* Effect.provide(PermissionDecider, RulesDecider.layer(options(directory)))
+    const { decide } = yield* Effect.provide(
+      PermissionDecider,
+      RulesDecider.layer({ preset: "strict", ...options(directory) }).pipe(
+        Layer.provide([layerOf(analyses(workspace)), LlmDecider.layerNone, AskDecider.layerNone])
+      )
+    )
     const ask = (tool: string, input: Record<string, unknown>, root = workspace): Effect.Effect<PermissionOutcome> =>
-      decide(requestOf(tool, input, root), { criteriaCommands: ["npm test"], waitUpTo: () => Effect.void })
+      decide(requestOf(tool, input, root), { ...bareContext, criteriaCommands: ["npm test"] })
     return {
       fs,
       path,
@@ -32,6 +44,21 @@ const world = (options: (directory: string) => RulesDecider.Options = () => ({})
       mayWrite: (it: string) => Effect.map(ask("Write", { file_path: it }), isAllowed)
     }
   })
+
+/** With the analyzer as it is, and the preset that most people have. */
+const analyzed = Effect.gen(function* () {
+  const { fs, path, workspace } = yield* world()
+  const { decide } = yield* Effect.provide(
+    PermissionDecider,
+    RulesDecider.layer().pipe(Layer.provide([CommandAnalyzer.layer(), LlmDecider.layerNone, AskDecider.layerNone]))
+  )
+  return {
+    fs,
+    path,
+    workspace,
+    decide: (command: string) => decide(requestOf("Bash", { command }, workspace), bareContext)
+  }
+})
 
 describe("RulesDecider", () => {
   it.scopedLive(
@@ -189,9 +216,12 @@ describe("RulesDecider", () => {
 
   it.scopedLive("follows configured rules and says which one decided", () =>
     Effect.gen(function* () {
-      const rules = [
-        new Rule({ verdict: "allow_session", tool: "WebFetch" }),
-        new Rule({ verdict: "deny", tool: "Write" })
+      const rules: ReadonlyArray<Rule> = [
+        { verdict: "allow_session", tool: "WebFetch" },
+        { verdict: "allow_session", for: "turn", tool: "WebSearch" },
+        { verdict: "deny", tool: "Write" },
+        { verdict: "ask", tool: "Read", path: "asked" },
+        { verdict: "llm", tool: "Read", path: "judged" }
       ]
       const { ask } = yield* world(() => ({ rules }))
       const fetched = yield* ask("WebFetch", { url: "x" })
@@ -200,7 +230,123 @@ describe("RulesDecider", () => {
         scope: "session",
         rationale: "rule 1: allow_session WebFetch"
       })
-      assert.deepInclude(yield* ask("Write", { file_path: "a" }), { _tag: "Deny", rationale: "rule 2: deny Write" })
+      assert.deepInclude(yield* ask("WebSearch", { query: "x" }), { _tag: "AllowSession", scope: "turn" })
+      assert.deepInclude(yield* ask("Write", { file_path: "a" }), { _tag: "Deny", rationale: "rule 3: deny Write" })
+      // Nobody is configured for these: denied, with whose rule it was.
+      assert.deepInclude(yield* ask("Read", { file_path: "asked" }), {
+        _tag: "Deny",
+        rationale: "ask: nobody is configured to be asked (rule 4: ask Read asked)"
+      })
+      assert.deepInclude(yield* ask("Read", { file_path: "judged" }), {
+        _tag: "Deny",
+        rationale: "llm: no model is configured (rule 5: llm Read judged)"
+      })
+    }).pipe(Effect.provide(NodeContext.layer))
+  )
+
+  it.scopedLive("follows the links of the paths that an analysis names", () =>
+    Effect.gen(function* () {
+      const rules: ReadonlyArray<Rule> = [{ verdict: "allow", class: ["read_only", "workspace_write"] }]
+      const analysis = (path: string, access: "read" | "write" | "delete") =>
+        access === "read"
+          ? analysisOf({
+              label: "read_only",
+              reasons: [reasonOf("read_only", "reads")],
+              paths: [{ path, access }]
+            })
+          : analysisOf({
+              label: "workspace_write",
+              reasons: [reasonOf("workspace_write", "workspace_write")],
+              paths: [{ path, access }]
+            })
+      const { ask, fs, path, workspace } = yield* world(
+        () => ({ rules, preset: "default", protectedFiles: ["policy.yaml"] }),
+        (root) => ({
+          ...Object.fromEntries(
+            ["src/a.ts", "out-file", "out/new", "hook", "env", "in/b.ts", "policy.yaml", "far"].flatMap((it) => [
+              [`read ${it}`, analysis(`${root}/${it}`, "read")],
+              [`write ${it}`, analysis(`${root}/${it}`, "write")],
+              [`delete ${it}`, analysis(`${root}/${it}`, "delete")]
+            ])
+          ),
+          "cd sub && write ../file": analysis(`${root}/file`, "write"),
+          "write src/../file": analysis(`${root}/file`, "write"),
+          "delete everything": analysis(root, "delete"),
+          "write nothing": analysis("/dev/null", "write")
+        })
+      )
+      const link = (target: string, name: string) => fs.symlink(target, path.join(workspace, name))
+      yield* link("../outside/file", "out-file")
+      yield* link("../outside", "out")
+      yield* link(".git/hooks/pre-commit", "hook")
+      yield* link(".env", "env")
+      yield* link("src", "in")
+      yield* link("../outside", "sub")
+      yield* link("/not-there", "far")
+      const allowed = [
+        "read src/a.ts",
+        "write src/a.ts",
+        "delete src/a.ts",
+        "read in/b.ts",
+        "write in/b.ts",
+        "read hook",
+        "read policy.yaml",
+        "write src/../file",
+        "write nothing"
+      ]
+      const denied = {
+        "read out-file": /outside/,
+        "write out-file": /outside/,
+        "delete out-file": /outside/,
+        "write out/new": /outside/,
+        "write far": /outside/,
+        "write hook": /git's own files/,
+        "delete hook": /git's own files/,
+        "read env": /keys or passwords/,
+        "write policy.yaml": /belongs to the driver/,
+        "delete everything": /workspace itself/,
+        "cd sub && write ../file": /symbolic link/
+      }
+      for (const command of allowed) assert.isTrue(isAllowed(yield* ask("Bash", { command })), command)
+      for (const [command, message] of Object.entries(denied)) {
+        const outcome = yield* ask("Bash", { command })
+        assert.strictEqual(outcome._tag, "Deny", command)
+        if (outcome._tag === "Deny") assert.match(outcome.message, message, command)
+      }
+    }).pipe(Effect.provide(NodeContext.layer))
+  )
+
+  it.scopedLive("follows what the patterns of a command stand for, and where it goes", () =>
+    Effect.gen(function* () {
+      const { decide, fs, path, workspace } = yield* analyzed
+      const link = (target: string, name: string) => fs.symlink(target, path.join(workspace, name))
+      yield* link("../../outside/file", "src/link.txt")
+      yield* link("../outside", "out")
+      yield* link(".git/hooks", "hooks")
+      yield* link("../.env", "src/notes.md")
+      const allowed = ["cat src/*.ts", "touch src/*.ts", "cd src && cat a.ts", "cat nothing-*", "cd src && cat ../x"]
+      const denied = {
+        "cat src/*.txt": /outside/,
+        "touch src/*.txt": /outside/,
+        "cat src/l*": /outside/,
+        "cat src/[l]ink.txt": /outside/,
+        "cat */link.txt": /outside/,
+        "cat src/*.md": /keys or passwords/,
+        "cd .git": /git's own files/,
+        "cd src && cd ../.git && ls": /git's own files/,
+        "pushd .claude": /agent's own settings/,
+        "cd out": /symbolic link/,
+        "cd out && cat ../x": /symbolic link/,
+        "cd hooks": /symbolic link/,
+        "cd /tmp": /outside/,
+        "cd ~": /outside/
+      }
+      for (const command of allowed) assert.isTrue(isAllowed(yield* decide(command)), command)
+      for (const [command, message] of Object.entries(denied)) {
+        const outcome = yield* decide(command)
+        assert.strictEqual(outcome._tag, "Deny", command)
+        if (outcome._tag === "Deny") assert.match(outcome.message, message, command)
+      }
     }).pipe(Effect.provide(NodeContext.layer))
   )
 })

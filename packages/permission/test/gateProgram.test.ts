@@ -1,4 +1,5 @@
 // The program as a process: an agent on one side, a driver (a real one, or one that misbehaves) on the other.
+import { execPath } from "node:process"
 import { PermissionGate } from "@driver/agent/PermissionGate"
 import { AllowOnce, Deny } from "@driver/domain/Permission"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -7,7 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Option, Schedule, Scope } from "effect"
 import { PermissionDecider } from "../src/PermissionDecider.js"
 import * as PermissionSocket from "../src/PermissionSocket.js"
-import { layerUnixSockets, program, temporaryDirectory } from "./support/doors.js"
+import { gateProgram, layerUnixSockets, program, temporaryDirectory } from "./support/doors.js"
 import { call, fakeDriver, type Message, replyOf, startProgram } from "./support/program.js"
 import { recording } from "./support/requests.js"
 
@@ -69,6 +70,30 @@ describe("the gate program", () => {
         ["toolu_1", "toolu_b", "toolu_3"].map((id) => ({ input: { command: "ls" }, tool: "Bash", id }))
       )
       assert.strictEqual((yield* decisions).length, 3)
+    })
+  )
+
+  live("keeps nothing of the environment that its agent has handed on", () =>
+    Effect.gen(function* () {
+      const path = yield* socketPath
+      const driver = yield* fakeDriver(path, ({ id, kind }, _, say) => {
+        if (kind === "decide") say({ kind: "decision", id, response: { behavior: "allow" } })
+      })
+      const tell = "process.on('SIGUSR2',()=>process.stderr.write('env:'+JSON.stringify(process.env)+'\\n'))"
+      const { ask, child } = yield* startProgram({ ...driver.env, ANTHROPIC_API_KEY: "secret", PATH: "/bin" }, [
+        execPath,
+        "--import",
+        `data:text/javascript,${tell}`,
+        gateProgram
+      ])
+      assert.deepStrictEqual(yield* ask(1, {}), { behavior: "allow" })
+      let told = ""
+      child.stderr.on("data", (chunk) => {
+        told += String(chunk)
+      })
+      child.kill("SIGUSR2")
+      yield* waitFor(() => told.includes("env:"))
+      assert.include(told, "env:{}")
     })
   )
 

@@ -4,10 +4,11 @@
  *
  * A criterion that fails is a result; an evaluator that cannot evaluate is an
  * `AcceptanceError`. Commands may change the workspace, as tests do that write
- * files. So that a verdict does not hang on who is faster, criteria run in three
+ * files, and run in the sandbox. So that a verdict does not hang on who is faster, criteria run in three
  * groups, each of them concurrently: first those that look at what the agent left
  * (`Custom`, `LlmJudge`), then the commands, then the files, which a command may have made.
  */
+import { Sandbox } from "@driver/agent/Sandbox"
 import * as Subprocess from "@driver/agent/Subprocess"
 import {
   type AcceptanceCriterion,
@@ -18,6 +19,7 @@ import {
   type LlmJudge,
   type Shell
 } from "@driver/domain/Goal"
+import { redact } from "@driver/domain/Redaction"
 import { nearest } from "@driver/domain/StrictDecode"
 import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import type * as PlatformError from "@effect/platform/Error"
@@ -42,7 +44,6 @@ import { CriterionRegistry } from "./CriterionRegistry.js"
 import { cutHead, ofOutput, plain } from "./Evidence.js"
 import { makeByteTail } from "./internal/byteTail.js"
 import { Judge } from "./Judge.js"
-import { redact } from "./Redaction.js"
 import { Workspace, type WorkspaceInfo } from "./Workspace.js"
 
 /** The criteria could not be evaluated: no shell, no workspace, an invalid pattern. Says nothing about the work. */
@@ -116,7 +117,7 @@ export class Acceptance extends Context.Tag("@driver/runtime/Acceptance")<
   ): Layer.Layer<
     Acceptance,
     never,
-    CriterionRegistry | FileSystem.FileSystem | Judge | Path.Path | Subprocess.Containment | Workspace
+    CriterionRegistry | FileSystem.FileSystem | Judge | Path.Path | Sandbox | Subprocess.Containment | Workspace
   > =>
     Layer.effect(
       Acceptance,
@@ -158,7 +159,14 @@ export class Acceptance extends Context.Tag("@driver/runtime/Acceptance")<
     )
 }
 
-type Evaluators = CriterionRegistry | FileSystem.FileSystem | Judge | Path.Path | Subprocess.Containment | Workspace
+type Evaluators =
+  | CriterionRegistry
+  | FileSystem.FileSystem
+  | Judge
+  | Path.Path
+  | Sandbox
+  | Subprocess.Containment
+  | Workspace
 
 /** What one criterion says, before it is put into a `CriterionResult`. */
 interface Finding {
@@ -321,7 +329,7 @@ const ofShell = (
   workspace: WorkspaceInfo,
   settings: AcceptanceSettings,
   fail: (detail: string) => AcceptanceError
-): Effect.Effect<Finding, AcceptanceError, Subprocess.Containment> =>
+): Effect.Effect<Finding, AcceptanceError, Sandbox | Subprocess.Containment> =>
   Effect.gen(function* () {
     const timeout = Option.getOrElse(criterion.timeout, () => settings.timeout)
     const process = yield* startShell(criterion.command, workspace, settings, fail)
@@ -361,21 +369,19 @@ const ofShell = (
 /** From this length on, in UTF-16 units, `Subprocess` may have dropped the beginning of standard error: it keeps 16 KiB. */
 const stderrKept = 4 * 1024
 
-/** `bash`, or `/bin/sh` where there is none. */
+/** `bash`, or `/bin/sh` where there is none, in the sandbox. */
 const startShell = (
   command: string,
   workspace: WorkspaceInfo,
   settings: AcceptanceSettings,
   fail: (detail: string) => AcceptanceError
 ) => {
+  const { env, killAfter } = settings
+  const { goalId, path: cwd } = workspace
   const start = (shell: string) =>
-    Subprocess.start({
-      argv: [shell, "-c", command],
-      cwd: workspace.path,
-      env: settings.env,
-      killAfter: settings.killAfter,
-      owner: workspace.goalId
-    })
+    Effect.flatMap(Sandbox, ({ wrap }) => wrap({ argv: [shell, "-c", command], env, workspace: cwd, goalId })).pipe(
+      Effect.flatMap((confined) => Subprocess.start({ ...confined, cwd, killAfter, owner: goalId }))
+    )
   return start("bash").pipe(
     Effect.catchIf(
       (error) => error.reason === "not_found",

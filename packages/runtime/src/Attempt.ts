@@ -51,8 +51,8 @@ export interface AttemptOptions {
   readonly timeout: Duration.Duration
   /** What the end means when `timeout` is what is left of the budget, not the turn's own limit. */
   readonly timeoutIsBudget: boolean
-  /** Completed by whoever notices that a budget is used up. */
-  readonly budgetReached: Deferred.Deferred<BudgetAxis>
+  /** Completed, with the turn's end, by whoever notices that the turn has to stop. */
+  readonly stopped: Deferred.Deferred<AttemptEnd>
   /** Called with each event, in order, before the next one is read. */
   readonly onEvent: (event: AgentEvent) => Effect.Effect<void>
   /** Called after each provider call with what the turn has used so far. */
@@ -100,9 +100,7 @@ export const drain = <R>(
         onSuccess: (end) => end,
         onTimeout: () => Option.some(timedOut)
       }),
-      Effect.raceFirst(
-        Effect.map(Deferred.await(options.budgetReached), (axis) => Option.some(AttemptEnd.BudgetReached({ axis })))
-      ),
+      Effect.raceFirst(Effect.asSome(Deferred.await(options.stopped))),
       Effect.either
     )
     const state = yield* Ref.get(meter)

@@ -9,6 +9,7 @@
  */
 import type { GoalId } from "@driver/domain/Goal"
 import type { Decision, DecisionId } from "@driver/domain/Permission"
+import { textOf, wordsOf } from "@driver/domain/Words"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -47,31 +48,7 @@ export class DecisionStore extends Context.Tag("@driver/runtime/DecisionStore")<
 }
 
 /** How much of a decision is indexed, in UTF-16 units: a tool's input can be a whole file. */
-const indexed = { rationale: 4_096, input: 16_384, words: 1_024, wordLength: 64 }
-
-/** A query of more words than this is cut: the first ones say what it is about. */
-const maxQueryWords = 64
-
-// Scripts that put no space between words are indexed by the character.
-const spaceless = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}"
-const wordPattern = new RegExp(`(?=[\\p{L}\\p{N}])[${spaceless}]|(?:(?![${spaceless}])[\\p{L}\\p{N}\\p{M}])+`, "gu")
-
-/** The distinct words of a text, lower case, in order: letters, digits and marks only, at most 64 UTF-16 units each. */
-export const wordsOf = (text: string, limit: number = maxQueryWords): ReadonlyArray<string> => {
-  const words = new Set<string>()
-  for (const [word] of text.normalize("NFKC").toLowerCase().matchAll(wordPattern)) {
-    if (words.size >= limit) break
-    // Cut by code points, so that no half of a surrogate pair is left.
-    words.add(
-      word.length > indexed.wordLength
-        ? Array.from(word)
-            .slice(0, indexed.wordLength / 2)
-            .join("")
-        : word
-    )
-  }
-  return [...words]
-}
+const indexed = { rationale: 4_096, input: 16_384, words: 1_024 }
 
 /** The words of a query. */
 export const wordsOfQuery = (text: string): ReadonlyArray<string> => wordsOf(text.slice(0, indexed.input))
@@ -79,25 +56,6 @@ export const wordsOfQuery = (text: string): ReadonlyArray<string> => wordsOf(tex
 /** The words a decision is found by: of its rationale and of a bounded part of its input. */
 export const wordsOfDecision = (decision: Decision): ReadonlyArray<string> =>
   wordsOf(`${decision.rationale.slice(0, indexed.rationale)}\n${textOf(decision.input, indexed.input)}`, indexed.words)
-
-/** The strings and numbers in a JSON value, one per line, up to this length. Breadth first, so that no one long field hides the rest. */
-const textOf = (value: unknown, limit: number): string => {
-  const parts: Array<string> = []
-  const queue: Array<unknown> = [value]
-  let length = 0
-  // Both bounds: a value can have many nodes and little text.
-  for (let at = 0; at < queue.length && at < limit && length < limit; at++) {
-    const node = queue[at]
-    if (typeof node === "string" || typeof node === "number") {
-      const part = String(node).slice(0, limit - length)
-      parts.push(part)
-      length += part.length
-    } else if (typeof node === "object" && node !== null) {
-      for (const child of Object.values(node).slice(0, limit - Math.min(limit, queue.length))) queue.push(child)
-    }
-  }
-  return parts.join("\n")
-}
 
 /** What `recall` orders by. */
 export interface RecallCandidate {

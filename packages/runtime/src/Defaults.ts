@@ -1,8 +1,9 @@
 /**
  * Everything that a goal needs and that has a sensible default without a file or a
- * process: policies, stores in memory, no events, no judge. What an application
- * wants otherwise it provides instead.
+ * process: policies, stores in memory, no events, no judge, no sandbox. What an
+ * application wants otherwise it provides instead.
  */
+import { Sandbox } from "@driver/agent/Sandbox"
 import * as Layer from "effect/Layer"
 import type { BindingStore } from "./BindingStore.js"
 import type { CompactPolicy } from "./CompactPolicy.js"
@@ -25,5 +26,6 @@ export const layer: Layer.Layer<
   | Judge
   | PostTurnHooks
   | ReplayPolicy
+  | Sandbox
   | StuckPolicy
-> = Layer.mergeAll(Policies.layer, MemoryStores.layer, EventSink.layerNoop, Judge.layerNone)
+> = Layer.mergeAll(Policies.layer, MemoryStores.layer, EventSink.layerNoop, Judge.layerNone, Sandbox.layerOff)

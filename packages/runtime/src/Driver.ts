@@ -5,9 +5,11 @@
  * it is released, and what is left is its outcome in the handle. Closing the
  * layer's scope cancels all goals and waits for them.
  */
+import { randomUuid } from "@driver/agent/PermissionGate"
 import { GoalPaused, GoalResumed, OperatorMessage } from "@driver/domain/DriverEvent"
 import { type Goal, GoalId } from "@driver/domain/Goal"
 import type { GoalOutcome } from "@driver/domain/Outcome"
+import { Redactor } from "@driver/domain/Redactor"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -22,6 +24,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { EventSink } from "./EventSink.js"
 import * as GoalControl from "./GoalControl.js"
 import { GoalLoop } from "./GoalLoop.js"
+import type { Message } from "./OperatorMessages.js"
 
 /** The goal is unknown, or it has ended. Look at `list`. */
 export class NoSuchGoal extends Schema.TaggedError<NoSuchGoal>()("NoSuchGoal", { goalId: GoalId }) {
@@ -55,7 +58,7 @@ export interface GoalStatus {
   /** Absent while the goal is only registered. */
   readonly goal: Option.Option<Goal>
   readonly paused: boolean
-  /** Messages that wait for the next prompt. */
+  /** Messages that have not reached the agent. */
   readonly queued: number
   readonly progress: GoalControl.GoalProgress
 }
@@ -77,9 +80,12 @@ export class Driver extends Context.Tag("@driver/runtime/Driver")<
     readonly pause: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal>
     readonly resume: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal>
     readonly isPaused: (goalId: GoalId) => Effect.Effect<boolean, NoSuchGoal>
-    /** Queues a message for the next turn's prompt; wakes a goal that sleeps. Resolves with the queue's length. */
+    /**
+     * Queues a message for the next turn's prompt, or the next answer of the gate that refuses a call if that comes
+     * first; wakes a goal that sleeps. Resolves with the queue's length.
+     */
     readonly interrupt: (goalId: GoalId, message: string) => Effect.Effect<number, NoSuchGoal>
-    /** Gives the running turn the message where the agent can take it, else queues it. */
+    /** Gives the running turn the message where the agent can take it and no other one waits, else queues it. */
     readonly steer: (goalId: GoalId, message: string) => Effect.Effect<"steered" | "queued", NoSuchGoal>
     /** Raises the limit on turns; never lowers it. Resolves with the limit now in force. */
     readonly setMaxTurns: (goalId: GoalId, maxTurns: number) => Effect.Effect<number, NoSuchGoal>
@@ -108,6 +114,8 @@ const layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.scoped(
     const entries = yield* Ref.make(HashMap.empty<GoalId, Entry>())
     // One key per running goal; closing the scope interrupts all of them and waits.
     const fibers = yield* FiberMap.make<GoalId>()
+    const redactor = yield* Redactor
+    const makeControl = (goalId: GoalId) => Effect.provideService(GoalControl.make(goalId, sink), Redactor, redactor)
     const oneAtATime = yield* Effect.makeSemaphore(1)
 
     const find = (goalId: GoalId) =>
@@ -131,7 +139,7 @@ const layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.scoped(
         if (Option.exists(known, (it) => Option.isSome(it.goal))) {
           return yield* new GoalAlreadyRunning({ goalId: goal.id })
         }
-        const control = Option.isSome(known) ? known.value.control : yield* GoalControl.make(goal.id, sink)
+        const control = Option.isSome(known) ? known.value.control : yield* makeControl(goal.id)
         const released = Option.isSome(known) ? known.value.released : yield* Deferred.make<GoalOutcome>()
         const entry: Entry = { control, goal: Option.some(goal), cancelled: false, released }
         yield* Ref.update(entries, HashMap.set(goal.id, entry))
@@ -155,7 +163,7 @@ const layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.scoped(
 
     const preRegister = Effect.fn("Driver.preRegister")(function* (goalId: GoalId) {
       if (HashMap.has(yield* Ref.get(entries), goalId)) return
-      const control = yield* GoalControl.make(goalId, sink)
+      const control = yield* makeControl(goalId)
       const released = yield* Deferred.make<GoalOutcome>()
       const entry: Entry = { control, goal: Option.none(), cancelled: false, released }
       yield* Ref.update(entries, HashMap.set(goalId, entry))
@@ -179,19 +187,29 @@ const layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.scoped(
         yield* control.publish(paused ? new GoalPaused({ goalId }) : new GoalResumed({ goalId }))
       })
 
-    const queue = (control: GoalControl.GoalControl, message: string) =>
-      Effect.gen(function* () {
-        const queued = yield* SubscriptionRef.updateAndGet(control.messages, (it) => [...it, message])
-        yield* control.publish(new OperatorMessage({ goalId: control.goalId, message, delivery: "queued" }))
-        return queued.length
-      })
+    const queue = (control: GoalControl.GoalControl, text: string) =>
+      Effect.uninterruptible(
+        Effect.gen(function* () {
+          const { message, waiting } = yield* control.messages.add(redactor.text(text))
+          yield* tell(control, message, "queued")
+          return waiting
+        })
+      )
 
-    const steer = Effect.fn("Driver.steer")(function* (goalId: GoalId, message: string) {
+    const tell = (
+      { goalId, publish }: GoalControl.GoalControl,
+      { id, text }: Message,
+      delivery: OperatorMessage["delivery"]
+    ) => publish(new OperatorMessage({ goalId, message: text, delivery, messageId: Option.some(id) }))
+
+    const steer = Effect.fn("Driver.steer")(function* (goalId: GoalId, given: string) {
+      const text = redactor.text(given)
       const { control } = yield* find(goalId)
-      const session = yield* Ref.get(control.session)
-      const taken = Option.isSome(session) ? yield* session.value.steer(message) : false
-      if (!taken) return yield* Effect.as(queue(control, message), "queued" as const)
-      yield* control.publish(new OperatorMessage({ goalId, message, delivery: "steered" }))
+      // What waits already goes first, so that no message overtakes another.
+      const session = (yield* control.messages.size) === 0 ? yield* Ref.get(control.session) : Option.none()
+      const taken = Option.isSome(session) ? yield* session.value.steer(text) : false
+      if (!taken) return yield* Effect.as(queue(control, text), "queued" as const)
+      yield* tell(control, { id: yield* randomUuid, text }, "steered")
       return "steered" as const
     })
 
@@ -214,7 +232,7 @@ const layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.scoped(
           goalId,
           goal,
           paused: yield* Ref.get(control.paused),
-          queued: (yield* Ref.get(control.messages)).length,
+          queued: yield* control.messages.size,
           progress: yield* Ref.get(control.progress)
         }
         return status

@@ -2,8 +2,9 @@
  * Makes what a criterion saw fit to be shown to an agent and a person: without
  * secrets, control characters and escape sequences, and no longer than a limit.
  */
+
+import { dropTorn, redact } from "@driver/domain/Redaction"
 import type * as Redacted from "effect/Redacted"
-import { dropTorn, redact } from "./Redaction.js"
 
 /** Text of a terminal without colours, cursor movements and other control characters; line ends are `\n`. */
 export const plain = (text: string): string =>

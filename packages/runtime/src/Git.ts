@@ -12,8 +12,7 @@
  * The user's and the system's git configuration are not read, except for the
  * user's own list of ignored files. Does not decide what to do about a failure.
  */
-import * as Command from "@effect/platform/Command"
-import * as CommandExecutor from "@effect/platform/CommandExecutor"
+import { runProgram } from "@driver/agent/RunProgram"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -21,7 +20,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 
 /** git could not be run, or said no. */
 export class GitError extends Schema.TaggedError<GitError>()("GitError", {
@@ -81,16 +79,13 @@ export class Git extends Context.Tag("@driver/runtime/Git")<
   }
 >() {
   /** The `git` on the PATH. `program`: another one, by name or path. */
-  static readonly layer = (options?: {
-    readonly program?: string
-  }): Layer.Layer<Git, never, CommandExecutor.CommandExecutor> =>
+  static readonly layer = (options?: { readonly program?: string }): Layer.Layer<Git> =>
     Layer.effect(
       Git,
       Effect.gen(function* () {
-        const executor = yield* CommandExecutor.CommandExecutor
         const program = options?.program ?? "git"
         const inherited = yield* inheritedVariables
-        const ignoreFile = yield* runWith(executor, program, inherited, {
+        const ignoreFile = yield* runWith(program, inherited, {
           args: ["config", "--global", "--type=path", "--get", "core.excludesFile"],
           cwd: "/",
           answers: [0]
@@ -101,7 +96,7 @@ export class Git extends Context.Tag("@driver/runtime/Git")<
         )
         const environment = { ...inherited, ...fixedVariables }
         const prefix = [...fixedOptions, ...(ignoreFile === "" ? [] : ["-c", `core.excludesFile=${ignoreFile}`])]
-        return { run: (call) => runWith(executor, program, environment, call, prefix) }
+        return { run: (call) => runWith(program, environment, call, prefix) }
       })
     )
 }
@@ -217,7 +212,6 @@ const fixedOptions: ReadonlyArray<string> = [
 const maxErrorBytes = 64 * 1024
 
 const runWith = (
-  executor: CommandExecutor.CommandExecutor,
   program: string,
   environment: Readonly<Record<string, string>>,
   call: GitCall,
@@ -231,96 +225,28 @@ const runWith = (
       detail: detail.slice(0, 2048),
       ...(exitCode === undefined ? {} : { exitCode })
     })
-  const command = Command.make(program, ...prefix, ...call.args).pipe(
-    Command.workingDirectory(call.cwd),
-    Command.env({ ...environment, ...call.env }, { extendEnv: false }),
-    Command.stdin("pipe")
-  )
-  return Effect.gen(function* () {
-    const process = yield* executor
-      .start(command)
-      .pipe(Effect.mapError((error) => failure(error.module === "FileSystem" ? "directory" : "spawn", error.message)))
-    // Finalizers run last-in first-out: this one has ended the group before the platform's own waits for it.
-    yield* Effect.addFinalizer(() => terminate(process))
-    // Not by `Command.stdin`: the platform feeds a process from a daemon that is never over when git does not read.
-    const input = call.stdin === undefined ? Stream.empty : Stream.make(call.stdin)
-    yield* Effect.forkScoped(Effect.ignore(Stream.run(input, process.stdin)))
-    const [exitCode, stdout, stderr] = yield* Effect.all(
-      [
-        process.exitCode.pipe(Effect.mapError((error) => failure("killed", error.message))),
-        collect(process.stdout, call.maxOutputBytes ?? 64 * 1024 * 1024).pipe(
-          Effect.mapError((error) => failure("killed", error.message))
-        ),
-        collect(process.stderr, maxErrorBytes).pipe(Effect.mapError((error) => failure("killed", error.message)))
-      ],
-      { concurrency: "unbounded" }
-    )
-    const complaint = decoder.decode(stderr.bytes)
-    if (!(call.answers ?? [0]).includes(exitCode)) {
-      return yield* failure("exit", complaint.trim() === "" ? "it did not say why" : complaint.trim(), exitCode)
-    }
-    return { exitCode, stdout: stdout.bytes, stderr: complaint, truncated: stdout.truncated }
+  return runProgram({
+    program,
+    args: [...prefix, ...call.args],
+    cwd: call.cwd,
+    env: { ...environment, ...call.env },
+    ...(call.stdin === undefined ? {} : { stdin: call.stdin }),
+    maxStdout: call.maxOutputBytes ?? 64 * 1024 * 1024,
+    maxStderr: maxErrorBytes
   }).pipe(
-    Effect.scoped,
+    Effect.mapError(({ detail, reason }) => failure(reason === "directory" ? "directory" : "spawn", detail)),
+    Effect.flatMap(({ exit, stderr, stdout, stdoutTruncated }) => {
+      if (exit._tag === "Signaled") return Effect.fail(failure("killed", `the signal was ${exit.signal}`))
+      const complaint = decoder.decode(stderr)
+      return (call.answers ?? [0]).includes(exit.code)
+        ? Effect.succeed({ exitCode: exit.code, stdout, stderr: complaint, truncated: stdoutTruncated })
+        : Effect.fail(failure("exit", complaint.trim() === "" ? "it did not say why" : complaint.trim(), exit.code))
+    }),
     Effect.timeoutFail({
       duration: call.timeout ?? "60 seconds",
       onTimeout: () =>
         failure("timeout", `the limit is ${Duration.format(Duration.decode(call.timeout ?? "60 seconds"))}`)
     }),
     Effect.withSpan("Git.run", { attributes: { "git.command": call.args[0] ?? "" } })
-  )
-}
-
-/** Reads to the end, keeps the first `limit` bytes. */
-const collect = <E>(bytes: Stream.Stream<Uint8Array, E>, limit: number) =>
-  Effect.suspend(() => {
-    const parts: Array<Uint8Array> = []
-    let kept = 0
-    let truncated = false
-    return Stream.runForEachChunk(bytes, (chunk) =>
-      Effect.sync(() => {
-        for (const part of chunk) {
-          const room = limit - kept
-          truncated = truncated || part.length > room
-          if (room > 0) {
-            const taken = part.length > room ? part.subarray(0, room) : part
-            parts.push(taken)
-            kept += taken.length
-          }
-        }
-      })
-    ).pipe(
-      Effect.map(() => {
-        const only = parts.length === 1 ? parts[0] : undefined
-        if (only !== undefined) {
-          return { bytes: only, truncated }
-        }
-        const whole = new Uint8Array(kept)
-        let offset = 0
-        for (const part of parts) {
-          whole.set(part, offset)
-          offset += part.length
-        }
-        return { bytes: whole, truncated }
-      })
-    )
-  })
-
-/**
- * SIGTERM lets git remove its lock files. SIGKILL follows when it has ended, or after 2 s, since what git started may
- * have stayed. Nothing happens when git had ended by itself.
- */
-const terminate = (process: CommandExecutor.Process) => {
-  const signal = (name: "SIGTERM" | "SIGKILL") =>
-    process.kill(name).pipe(
-      // Finalizers are uninterruptible, and a timeout can only give up on what it may interrupt.
-      Effect.interruptible,
-      Effect.timeout("2 seconds"),
-      // Already gone, or in the kernel's hands: there is nothing more to do.
-      Effect.ignore
-    )
-  return process.isRunning.pipe(
-    Effect.flatMap((running) => (running ? Effect.zipRight(signal("SIGTERM"), signal("SIGKILL")) : Effect.void)),
-    Effect.ignore
   )
 }

@@ -6,9 +6,11 @@
  * Cancelling is not here: it is interruption of the goal's fiber.
  */
 import type { AgentSession } from "@driver/agent/Agent"
-import { type DriverEvent, StoredEvent } from "@driver/domain/DriverEvent"
+import type { RidingMessages } from "@driver/agent/PermissionGate"
+import { type DriverEvent, OperatorMessage, StoredEvent } from "@driver/domain/DriverEvent"
 import type { GoalId } from "@driver/domain/Goal"
 import type { GoalOutcome } from "@driver/domain/Outcome"
+import { Redactor, type RedactorService } from "@driver/domain/Redactor"
 import { Usage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict } from "@driver/domain/Verdict"
 import * as Clock from "effect/Clock"
@@ -21,6 +23,7 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { EventSink } from "./EventSink.js"
+import * as OperatorMessages from "./OperatorMessages.js"
 import type { WorkspaceInfo } from "./Workspace.js"
 
 /** Where a goal is: what `list` shows and what its outcome is made of. */
@@ -43,8 +46,8 @@ export interface GoalControl {
   readonly progress: SubscriptionRef.SubscriptionRef<GoalProgress>
   /** True holds the loop before its next turn. */
   readonly paused: SubscriptionRef.SubscriptionRef<boolean>
-  /** The operator's messages that no prompt has carried yet, oldest first. */
-  readonly messages: SubscriptionRef.SubscriptionRef<ReadonlyArray<string>>
+  /** The operator's messages that have not reached the agent. */
+  readonly messages: OperatorMessages.OperatorMessages
   /** The operator's grow-only limit on turns. */
   readonly maxTurns: Ref.Ref<Option.Option<number>>
   /** Counts calls of `wake`: a sleeping goal waits for a change. */
@@ -53,7 +56,9 @@ export interface GoalControl {
   readonly session: Ref.Ref<Option.Option<AgentSession>>
   /** How the goal ended; set before the loop's fiber ends, however it ends. */
   readonly outcome: Deferred.Deferred<GoalOutcome>
-  /** Numbers the event and hands it to the sink. Never fails; not interruptible. */
+  /** Takes the secrets out of whatever leaves the driver for the goal's agent or its stores. Events are clean already. */
+  readonly redactor: RedactorService
+  /** Takes the secrets out of the event, numbers it and hands it to the sink. Never fails; not interruptible. */
   readonly publish: (event: DriverEvent) => Effect.Effect<void>
 }
 
@@ -61,7 +66,7 @@ export interface GoalControl {
 export const make = (goalId: GoalId, sink: EventSink["Type"]): Effect.Effect<GoalControl> =>
   Effect.gen(function* () {
     const paused = yield* SubscriptionRef.make(false)
-    const messages = yield* SubscriptionRef.make<ReadonlyArray<string>>([])
+    const messages = yield* OperatorMessages.make
     const maxTurns = yield* Ref.make(Option.none<number>())
     const wakes = yield* SubscriptionRef.make(0)
     const session = yield* Ref.make(Option.none<AgentSession>())
@@ -76,6 +81,7 @@ export const make = (goalId: GoalId, sink: EventSink["Type"]): Effect.Effect<Goa
       workspace: Option.none()
     })
     const sequence = yield* Ref.make(0)
+    const redactor = yield* Redactor
     const oneAtATime = yield* Effect.makeSemaphore(1)
     // Distinguishes the message ids of two runs of the same goal.
     const incarnation = `${(yield* Clock.currentTimeMillis).toString(36)}${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}`
@@ -85,11 +91,17 @@ export const make = (goalId: GoalId, sink: EventSink["Type"]): Effect.Effect<Goa
         const number = yield* Ref.updateAndGet(sequence, (n) => n + 1)
         const at = yield* DateTime.now
         yield* sink.publish(
-          new StoredEvent({ goalId, sequence: number, messageId: `${goalId}:${incarnation}:${number}`, at, event })
+          new StoredEvent({
+            goalId,
+            sequence: number,
+            messageId: `${goalId}:${incarnation}:${number}`,
+            at,
+            event: redactor.value(event)
+          })
         )
       }).pipe(oneAtATime.withPermits(1), Effect.uninterruptible)
 
-    return { goalId, progress, paused, messages, maxTurns, wakes, session, outcome, publish }
+    return { goalId, progress, paused, messages, maxTurns, wakes, session, outcome, redactor, publish }
   })
 
 /** Resolves at once while the goal is not paused. Looks before it subscribes: that is a thousand times cheaper. */
@@ -98,15 +110,43 @@ export const whenRunning = (control: GoalControl): Effect.Effect<void> =>
     paused ? Stream.runDrain(Stream.takeUntil(control.paused.changes, (value) => !value)) : Effect.void
   )
 
-/** Takes all queued messages, oldest first. */
-export const takeMessages = (control: GoalControl): Effect.Effect<ReadonlyArray<string>> =>
-  SubscriptionRef.getAndSet(control.messages, [])
+/** All messages that wait, for an answer of the gate; each is told of once it is delivered. */
+export const claimMessages = ({
+  goalId,
+  messages,
+  publish
+}: GoalControl): Effect.Effect<Option.Option<RidingMessages>> =>
+  Effect.map(
+    messages.claim,
+    Option.map((claim) => ({
+      texts: claim.messages.map(({ text }) => text),
+      giveBack: claim.giveBack,
+      delivered: (toolUseId) =>
+        Effect.flatMap(claim.delivered, (first) =>
+          first
+            ? Effect.forEach(
+                claim.messages,
+                ({ id, text }) =>
+                  publish(
+                    new OperatorMessage({
+                      goalId,
+                      message: text,
+                      delivery: "gate",
+                      messageId: Option.some(id),
+                      toolUseId
+                    })
+                  ),
+                { discard: true }
+              )
+            : Effect.void
+        ).pipe(Effect.uninterruptible)
+    }))
+  )
 
 /** Resolves when the operator calls `wake` or queues a message; at once when one is queued already. */
 export const woken = (control: GoalControl): Effect.Effect<void> =>
   Effect.gen(function* () {
     const before = yield* SubscriptionRef.get(control.wakes)
     const byCall = Stream.runHead(Stream.filter(control.wakes.changes, (count) => count !== before))
-    const byMessage = Stream.runHead(Stream.filter(control.messages.changes, (queued) => queued.length > 0))
-    yield* Effect.raceFirst(byCall, byMessage)
+    yield* Effect.raceFirst(byCall, control.messages.arrived)
   })

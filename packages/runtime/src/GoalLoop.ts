@@ -115,7 +115,7 @@ const run = (
     if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
       yield* Effect.logError("The goal could not go on", exit.cause)
     }
-    const outcome = yield* outcomeOf(goal, control, exit)
+    const outcome = control.redactor.value(yield* outcomeOf(goal, control, exit))
     yield* control.publish(new GoalCompleted({ goalId: goal.id, outcome }))
     yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: "Ended" }))
     yield* Deferred.succeed(control.outcome, outcome)

@@ -7,7 +7,7 @@ import { type GateError, type GateTicket, PermissionGate } from "@driver/agent/P
 import { AcceptanceEvaluated, CriterionEvaluated, DecisionMade, PermissionRequested } from "@driver/domain/DriverEvent"
 import { Budget, type Goal } from "@driver/domain/Goal"
 import type { Decision } from "@driver/domain/Permission"
-import { type BudgetAxis, charge, type TokenUsage, totalTokens, type Usage } from "@driver/domain/Usage"
+import { charge, type TokenUsage, totalTokens, type Usage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -20,11 +20,14 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Acceptance, type AcceptanceError } from "./Acceptance.js"
+import { AttemptEnd } from "./Attempt.js"
 import type { BindingStore } from "./BindingStore.js"
 import { DecisionStore } from "./DecisionStore.js"
-import type { GoalControl } from "./GoalControl.js"
+import { claimMessages, type GoalControl } from "./GoalControl.js"
 import type { GoalLoopSettings } from "./GoalLoopSettings.js"
+import * as CallReview from "./internal/callReview.js"
 import * as Sessions from "./Sessions.js"
+import { StuckPolicy } from "./StuckPolicy.js"
 import { Workspace, type WorkspaceError, type WorkspaceInfo } from "./Workspace.js"
 
 /** Denials of the gate. */
@@ -51,7 +54,7 @@ export interface GoalRun {
   readonly evaluate: (turn: number) => Effect.Effect<AcceptanceVerdict, AcceptanceError, Acceptance>
   /**
    * Runs the agent part of a turn under its budget: charges active time and
-   * tokens while it runs, and completes the deferred when an axis is used up.
+   * tokens while it runs, and completes the deferred when it is to be stopped.
    */
   readonly metered: <A, E, R>(
     base: Usage,
@@ -60,7 +63,8 @@ export interface GoalRun {
 }
 
 export interface BudgetWatch {
-  readonly reached: Deferred.Deferred<BudgetAxis>
+  /** Completed with the turn's end when it is to be stopped. */
+  readonly stopped: Deferred.Deferred<AttemptEnd>
   readonly onMetered: (tokens: TokenUsage) => Effect.Effect<void>
   /** The shorter of the turn's limit and what is left of the wall time. */
   readonly timeout: Duration.Duration
@@ -75,34 +79,52 @@ export const make = (
 ): Effect.Effect<
   GoalRun,
   WorkspaceError | GateError,
-  Agent | BindingStore | DecisionStore | PermissionGate | Workspace | Scope.Scope
+  Agent | BindingStore | DecisionStore | PermissionGate | StuckPolicy | Workspace | Scope.Scope
 > =>
   Effect.gen(function* () {
     const workspace = yield* Effect.flatMap(Workspace, (it) => it.ensure(goal))
     yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, workspace: Option.some(workspace) }))
     const decisions = yield* DecisionStore
     const denials = yield* Ref.make<Denials>({ consecutive: 0, decisions: 0 })
-    const watching = yield* Ref.make(Option.none<Deferred.Deferred<BudgetAxis>>())
+    const watching = yield* Ref.make(Option.none<Deferred.Deferred<AttemptEnd>>())
     const budget = Effect.map(Ref.get(control.maxTurns), (override) => effectiveBudget(goal.budget, override))
 
-    const onDecision = (decision: Decision) =>
+    const onDecision = (made: Decision) =>
       Effect.gen(function* () {
+        const decision = control.redactor.value(made)
         // A decision that cannot be recorded must not let a tool run: the gate turns this into a denial.
         yield* Effect.orDie(decisions.record(decision))
         const after = yield* Ref.updateAndGet(denials, (it) => countDecision(it, decision))
         yield* control.publish(new DecisionMade({ goalId: goal.id, decision }))
         const max = goal.budget.maxConsecutiveDenies
-        const watch = yield* Ref.get(watching)
-        if (max > 0 && after.consecutive >= max && Option.isSome(watch)) {
-          yield* Deferred.succeed(watch.value, "consecutive_denies")
+        if (max > 0 && after.consecutive >= max) {
+          yield* cut(AttemptEnd.BudgetReached({ axis: "consecutive_denies" }))
         }
       })
 
+    /** Stops the running turn, when there is one. */
+    const cut = (end: AttemptEnd) =>
+      Effect.flatMap(
+        Ref.get(watching),
+        Option.match({ onNone: () => Effect.void, onSome: (it) => Deferred.succeed(it, end) })
+      )
+
+    const calls = yield* CallReview.make({
+      policy: yield* StuckPolicy,
+      publish: control.publish,
+      clean: control.redactor.value,
+      stop: (message) => cut(AttemptEnd.Failed({ failure: Option.none(), message, hint: "Escalate", by: "policy" }))
+    })
+
+    // When the gate is closed its last answers may still be on their way.
+    yield* Effect.addFinalizer(() => control.messages.close)
     const gate = yield* PermissionGate
     const ticket = yield* gate.register({
       goalId: goal.id,
       workspace: workspace.path,
       criteriaCommands: goal.acceptance.flatMap((it) => (it._tag === "Shell" ? [it.command] : [])),
+      description: goal.description,
+      onApproval: control.publish,
       onRequest: (request) =>
         control.publish(
           new PermissionRequested({
@@ -112,6 +134,8 @@ export const make = (
             toolUseId: request.toolUseId
           })
         ),
+      review: calls.review,
+      claimMessages: claimMessages(control),
       onDecision
     })
     const sessions = yield* Sessions.make({ goal, control, workspace, ticket })
@@ -131,8 +155,9 @@ export const make = (
       metered: (base, work) =>
         Effect.gen(function* () {
           const startedAt = yield* Clock.currentTimeMillis
-          const reached = yield* Deferred.make<BudgetAxis>()
-          yield* Ref.set(watching, Option.some(reached))
+          const stopped = yield* Deferred.make<AttemptEnd>()
+          yield* calls.startTurn
+          yield* Ref.set(watching, Option.some(stopped))
           yield* SubscriptionRef.update(control.progress, (it) => ({
             ...it,
             usage: base,
@@ -142,7 +167,7 @@ export const make = (
           const left = Duration.subtract(limits.maxWallTime, base.wallTime)
           const timeoutIsBudget = Duration.lessThan(left, settings.turnTimeout)
           const result = yield* work({
-            reached,
+            stopped,
             timeout: timeoutIsBudget ? left : settings.turnTimeout,
             timeoutIsBudget,
             onMetered: (tokens) =>
@@ -150,7 +175,9 @@ export const make = (
                 // Its cost is known only when the turn has ended: until then the total is a lower bound.
                 const usage = charge(base, tokens, Option.none())
                 yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage }))
-                if (totalTokens(usage.tokens) >= limits.maxTokens) yield* Deferred.succeed(reached, "tokens")
+                if (totalTokens(usage.tokens) >= limits.maxTokens) {
+                  yield* Deferred.succeed(stopped, AttemptEnd.BudgetReached({ axis: "tokens" }))
+                }
               })
           })
           const elapsed = Duration.millis(Math.max(0, (yield* Clock.currentTimeMillis) - startedAt))
@@ -183,6 +210,7 @@ const evaluate = (goal: Goal, control: GoalControl, workspace: WorkspaceInfo, tu
     const onResult = (result: CriterionResult) =>
       control.publish(new CriterionEvaluated({ goalId: goal.id, turn, result }))
     const verdict = yield* acceptance.evaluate(goal, workspace, { onResult }).pipe(
+      Effect.map(control.redactor.value),
       // A machine that is short of something for a moment must not end a night's work.
       Effect.retry(Schedule.intersect(Schedule.spaced("2 seconds"), Schedule.recurs(2)))
     )

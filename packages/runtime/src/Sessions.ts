@@ -15,6 +15,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
@@ -33,6 +34,8 @@ export interface OpenSession {
 export interface Sessions {
   /** The running session, or a new one: resumed when the goal has a live binding. */
   readonly acquire: Effect.Effect<OpenSession, AgentError>
+  /** Begins to open one, when none is running, and does not wait for it: the next `acquire` does. */
+  readonly prepare: Effect.Effect<void>
   /** Keeps the binding up to date: called with every event of a turn. */
   readonly observe: (event: AgentEvent) => Effect.Effect<void>
   /** When the running conversation began: milliseconds since the epoch. */
@@ -86,7 +89,24 @@ export const make = (options: {
       return opened
     })
 
+    // A session that is being opened ahead of its turn. Whatever ends or uses sessions takes it from here first.
+    const ahead = yield* Ref.make(Option.none<Fiber.Fiber<OpenSession, AgentError>>())
+
+    const acquire = Effect.flatMap(Ref.getAndSet(ahead, Option.none()), (opening) =>
+      Option.isSome(opening)
+        ? Effect.onInterrupt(Fiber.join(opening.value), () => Fiber.interrupt(opening.value))
+        : Effect.flatMap(Ref.get(slot), Option.match({ onNone: () => open, onSome: Effect.succeed }))
+    )
+
+    const prepare = Effect.gen(function* () {
+      if (Option.isSome(yield* Ref.get(slot)) || Option.isSome(yield* Ref.get(ahead))) return
+      const opening = yield* Effect.forkIn(Effect.interruptible(open), goalScope)
+      yield* Ref.set(ahead, Option.some(opening))
+    }).pipe(Effect.uninterruptible)
+
     const close = Effect.gen(function* () {
+      const opening = yield* Ref.getAndSet(ahead, Option.none())
+      if (Option.isSome(opening)) yield* Fiber.interrupt(opening.value)
       const current = yield* Ref.getAndSet(slot, Option.none())
       yield* Ref.set(control.session, Option.none())
       if (Option.isSome(current)) yield* Scope.close(current.value.scope, Exit.void)
@@ -106,7 +126,8 @@ export const make = (options: {
       })
 
     return {
-      acquire: Effect.flatMap(Ref.get(slot), Option.match({ onNone: () => open, onSome: Effect.succeed })),
+      acquire,
+      prepare,
       observe: (event) =>
         Effect.gen(function* () {
           if (event._tag === "SessionStarted") {
@@ -128,7 +149,11 @@ export const make = (options: {
         Effect.gen(function* () {
           yield* close
           yield* Ref.set(saved, Option.none())
-          yield* orLogged(bindings.markInvalid(goal.id, reason), "mark the binding invalid", undefined)
+          yield* orLogged(
+            bindings.markInvalid(goal.id, control.redactor.text(reason)),
+            "mark the binding invalid",
+            undefined
+          )
         })
     }
   })

@@ -1,6 +1,7 @@
 /**
  * Notices a goal that gets nowhere: the same failures with nothing changed, or the
- * same tool call over and over. The decision is the pure function `decide`.
+ * same tool call over and over. The decisions are pure functions: `decide` looks at
+ * whole turns when one has ended, `decideCall` at each call of the running one.
  */
 import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
@@ -35,16 +36,43 @@ export interface StuckInput {
   readonly nudges: number
 }
 
+/** One call as this policy sees it when it has been decided, before the agent is answered. */
+export interface CallInput {
+  /** Tool and input, at most 200 characters. */
+  readonly call: string
+  /** Times that this call was made in this turn with no other one between, this one included. */
+  readonly inARow: number
+  /** Times that it was denied in this turn, this one included. */
+  readonly denied: number
+  readonly isDenied: boolean
+}
+
+export type CallDecision = Data.TaggedEnum<{
+  Fine: {}
+  /** The agent reads `message` after its denial. `isNew`: it was not told of this before. */
+  Tell: { readonly message: string; readonly loop: "denied" | "repeated"; readonly isNew: boolean }
+  /** The call is refused with `message`, though it would have been allowed. */
+  Refuse: { readonly message: string; readonly loop: "denied" | "repeated"; readonly isNew: boolean }
+  /** The same, and the turn is stopped for a person to look at. */
+  Stop: { readonly message: string; readonly loop: "denied" | "repeated"; readonly reason: string }
+}>
+export const CallDecision = Data.taggedEnum<CallDecision>()
+
 export interface StuckSettings {
+  /** Denials of the same call within one turn. 0 = off. Default 3: the first may be tried again, as the gate says. */
+  readonly sameDenials: number
   /** Turns in a row with the same failures and no change to the files. 0 = off. Default 3: two may be bad luck. */
   readonly sameFailures: number
-  /** Times the same tool call is made within `window` while no file changes. 0 = off. Default 5. */
+  /**
+   * Times the same tool call is made within `window` while no file changes, or within one turn with no other call
+   * between. 0 = off. Default 5.
+   */
   readonly repeatedCalls: number
   /** How many of the last tool calls are looked at. Default 20. */
   readonly window: number
 }
 
-export const defaults: StuckSettings = { sameFailures: 3, repeatedCalls: 5, window: 20 }
+export const defaults: StuckSettings = { sameDenials: 3, sameFailures: 3, repeatedCalls: 5, window: 20 }
 
 /**
  * Nudges as soon as a repetition is there and as long as it lasts; escalates when
@@ -56,6 +84,39 @@ export const decide = (input: StuckInput, settings: StuckSettings): StuckDecisio
   if (failing._tag === "Escalate") return failing
   if (calling._tag === "Escalate") return calling
   return failing._tag === "Nudge" ? failing : calling
+}
+
+/**
+ * Tells the agent from the `sameDenials`th denial of a call on, and stops the turn when as many again have followed. A
+ * call that is allowed is refused every `repeatedCalls`th time in a row, so that the agent hears of it; it may go on
+ * after that, until such refusals are as many as denials may be. Total and pure.
+ */
+export const decideCall = (
+  { call, denied, inARow, isDenied }: CallInput,
+  { repeatedCalls, sameDenials }: StuckSettings
+): CallDecision => {
+  if (isDenied && sameDenials > 0 && denied >= sameDenials) {
+    const what = `this same call has now been denied ${denied} times in this turn`
+    return denied >= 2 * sameDenials
+      ? CallDecision.Stop({
+          loop: "denied",
+          message: `The turn ends here: ${what}.`,
+          reason: `Stuck: the same call was denied ${denied} times in one turn: ${call}`
+        })
+      : CallDecision.Tell({
+          loop: "denied",
+          isNew: denied === sameDenials,
+          message: `You are repeating yourself: ${what}, and the answer will not change. Do not make it again: reach the goal in another way that you are allowed, or end your turn and say what you need and why.`
+        })
+  }
+  if (!isDenied && repeatedCalls > 0 && inARow > 1 && inARow % repeatedCalls === 0) {
+    return CallDecision.Refuse({
+      loop: "repeated",
+      isNew: true,
+      message: `This call was not run this time. You are repeating yourself: it was made ${inARow} times in a row, and its answer will not change by itself. Use what it said, or try another way; if you wait for something, wait longer with one call.`
+    })
+  }
+  return CallDecision.Fine()
 }
 
 const stuckOnFailures = ({ nudges, turns }: StuckInput, { sameFailures }: StuckSettings): StuckDecision => {
@@ -74,7 +135,7 @@ const stuckOnFailures = ({ nudges, turns }: StuckInput, { sameFailures }: StuckS
 const stuckOnCalls = (input: StuckInput, settings: StuckSettings): StuckDecision => {
   const repeated = repeatedCall(input.turns, settings)
   if (repeated === undefined) return StuckDecision.Fine()
-  const what = `the same tool call was made ${repeated.count} times among the last ${settings.window} while no file changed: ${short(repeated.call)}`
+  const what = `the same tool call was made ${repeated.count} times among the last ${settings.window} while no file changed: ${oneLine(repeated.call)}`
   // The loop forgets its nudges when a turn is fine, so the last `nudges` turns have each been told of something.
   const told = Array.from({ length: Math.min(input.nudges, input.turns.length) }, (_, index) => index + 1).filter(
     (ago) => repeatedCall(input.turns.slice(0, -ago), settings)?.call === repeated.call
@@ -123,11 +184,11 @@ const setKey = (failures: ReadonlyArray<string>): string => JSON.stringify([...n
 const listed = (failures: ReadonlyArray<string>): string => {
   const all = [...new Set(failures)]
   const more = all.length > 3 ? `; and ${all.length - 3} more` : ""
-  return all.slice(0, 3).map(short).join("; ") + more
+  return all.slice(0, 3).map(oneLine).join("; ") + more
 }
 
 /** At most 200 characters, on one line. */
-const short = (text: string): string => {
+export const oneLine = (text: string): string => {
   const points = Array.from(text.replace(/\s+/g, " ").trim())
   return points.length > 200 ? `${points.slice(0, 199).join("")}…` : points.join("")
 }
@@ -143,15 +204,21 @@ export class StuckPolicy extends Context.Tag("@driver/runtime/StuckPolicy")<
   {
     /** Total and pure. */
     readonly decide: (input: StuckInput) => StuckDecision
+    /** Total and pure. */
+    readonly decideCall: (input: CallInput) => CallDecision
   }
 >() {
   static readonly layer = (settings?: Partial<StuckSettings>): Layer.Layer<StuckPolicy> =>
-    Layer.succeed(StuckPolicy, { decide: (input) => decide(input, { ...defaults, ...settings }) })
+    Layer.succeed(StuckPolicy, {
+      decide: (input) => decide(input, { ...defaults, ...settings }),
+      decideCall: (input) => decideCall(input, { ...defaults, ...settings })
+    })
 
-  /** Reads `DRIVER_STUCK_SAME_FAILURES`, `DRIVER_STUCK_REPEATED_CALLS`, `DRIVER_STUCK_WINDOW`. */
+  /** Reads `DRIVER_STUCK_SAME_DENIALS`, `DRIVER_STUCK_SAME_FAILURES`, `DRIVER_STUCK_REPEATED_CALLS`, `DRIVER_STUCK_WINDOW`. */
   static readonly layerConfig: Layer.Layer<StuckPolicy, ConfigError.ConfigError> = Layer.unwrapEffect(
     Effect.map(
       Config.all({
+        sameDenials: count("DRIVER_STUCK_SAME_DENIALS", defaults.sameDenials),
         sameFailures: count("DRIVER_STUCK_SAME_FAILURES", defaults.sameFailures),
         repeatedCalls: count("DRIVER_STUCK_REPEATED_CALLS", defaults.repeatedCalls),
         window: count("DRIVER_STUCK_WINDOW", defaults.window)
@@ -162,6 +229,7 @@ export class StuckPolicy extends Context.Tag("@driver/runtime/StuckPolicy")<
 
   /** Finds everything fine. */
   static readonly layerNever: Layer.Layer<StuckPolicy> = Layer.succeed(StuckPolicy, {
-    decide: () => StuckDecision.Fine()
+    decide: () => StuckDecision.Fine(),
+    decideCall: () => CallDecision.Fine()
   })
 }

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { Sandbox } from "@driver/agent/Sandbox"
 import { Containment } from "@driver/agent/Subprocess"
 import { type AcceptanceCriterion, Custom, FileMatches, Goal, GoalId, LlmJudge, Shell } from "@driver/domain/Goal"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
@@ -52,14 +53,16 @@ interface Surroundings extends Partial<AcceptanceSettings> {
   readonly judge?: Layer.Layer<Judge>
   readonly workspace?: Partial<MockedWorkspace>
   readonly containment?: Layer.Layer<Containment>
+  readonly sandbox?: Layer.Layer<Sandbox>
 }
 const workspaceMock = (members: Partial<MockedWorkspace>) => Layer.mock(Workspace, members)
 
-const layer = ({ containment, custom, judge, workspace, ...settings }: Surroundings = {}) =>
+const layer = ({ containment, custom, judge, sandbox, workspace, ...settings }: Surroundings = {}) =>
   Acceptance.layer({ env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" }, ...settings }).pipe(
     Layer.provide(CriterionRegistry.layer(custom)),
     Layer.provide(workspaceMock(workspace ?? {})),
     Layer.provide(judge ?? Judge.layerNone),
+    Layer.provide(sandbox ?? Sandbox.layerOff),
     Layer.provide(containment ?? Containment.layer),
     Layer.provide(NodeContext.layer)
   )

@@ -1,5 +1,6 @@
 import { AgentEvent, AgentExited, AgentNotJson, AgentUnavailable } from "@driver/agent/Agent"
 import { asks, compacted, ended, failed, fails, hangs, ScriptedAgentLog } from "@driver/agent/AgentScripted"
+import type { ToolCall } from "@driver/agent/PermissionGate"
 import { Budget, type Goal } from "@driver/domain/Goal"
 import { BudgetExhausted, Cancelled, Done, Escalate } from "@driver/domain/Outcome"
 import { AllowOnce, Deny } from "@driver/domain/Permission"
@@ -9,11 +10,13 @@ import { BindingStore } from "@driver/runtime/BindingStore"
 import { CompactSummaryStore } from "@driver/runtime/CompactSummaryStore"
 import { DecisionStore } from "@driver/runtime/DecisionStore"
 import { Driver } from "@driver/runtime/Driver"
-import { ReplayDecision } from "@driver/runtime/ReplayPolicy"
-import { StuckDecision } from "@driver/runtime/StuckPolicy"
+import { decide as decideReplay, ReplayDecision, defaults as replayDefaults } from "@driver/runtime/ReplayPolicy"
+import { StoreError } from "@driver/runtime/StoreError"
+import { type CallInput, decideCall, StuckDecision, defaults as stuckDefaults } from "@driver/runtime/StuckPolicy"
+import { WorkspaceError } from "@driver/runtime/Workspace"
 import { WorkspaceLog } from "@driver/runtime/WorkspaceMemory"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Option, Ref, TestClock } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer, Option, Ref, TestClock } from "effect"
 import { goalId, goalWith, published, publishedTags, TestDriver, type World } from "./support/world.js"
 
 const tokens = (input: number) => new TokenUsage({ input, output: 1, cacheRead: 2, cacheCreation: 3 })
@@ -31,6 +34,11 @@ const prompts = Effect.flatMap(ScriptedAgentLog, (log) =>
   Effect.map(log.current, (record) => record.prompts.map((it) => it.prompt))
 )
 const opened = Effect.flatMap(ScriptedAgentLog, (log) => Effect.map(log.current, (record) => record.opened))
+
+const denyingBash = (call: ToolCall) =>
+  call.tool === "Bash"
+    ? new Deny({ message: "no network", rationale: "rule" })
+    : new AllowOnce({ updatedInput: Option.none(), rationale: "rule" })
 
 describe("GoalLoop", () => {
   it.effect("accepts a goal when its criteria pass, and publishes what happened in order", () =>
@@ -170,14 +178,193 @@ What the last turn changed:
               hangs
             ]
           ],
-          answer: (call) =>
-            call.tool === "Bash"
-              ? new Deny({ message: "no network", rationale: "rule" })
-              : new AllowOnce({ updatedInput: Option.none(), rationale: "rule" })
+          answer: denyingBash
         })
       )
     )
   )
+
+  it.effect("lets no call run whose decision the store did not take, and goes on", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* runGoal(goalWith())).outcome, new Done({}))
+      const { outcomes } = yield* Effect.flatMap(ScriptedAgentLog, (log) => log.current)
+      assert.deepStrictEqual(
+        outcomes.map(({ outcome }) => outcome._tag),
+        ["Unavailable"]
+      )
+      assert.notInclude(yield* publishedTags, "DecisionMade")
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [[asks("Write", { file_path: "a" }), ended()]],
+          decisions: Layer.succeed(DecisionStore, {
+            record: () => new StoreError({ operation: "DecisionStore.record", detail: "disk full", retryable: false }),
+            list: () => Effect.succeed([]),
+            recall: () => Effect.succeed([])
+          })
+        })
+      )
+    )
+  )
+
+  it.effect("gives a message that waits to the agent with the next denied call, and in no prompt", () =>
+    Effect.gen(function* () {
+      const driver = yield* Driver
+      yield* driver.preRegister(goalId)
+      const handle = yield* driver.spawn(goalWith())
+      const log = yield* ScriptedAgentLog
+      yield* log.until(({ prompts }) => prompts.length === 1)
+      assert.strictEqual(yield* driver.steer(goalId, "be quick"), "queued")
+      assert.strictEqual(yield* driver.steer(goalId, "and careful"), "queued")
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual((yield* handle.await).outcome, new Done({}))
+      const { outcomes, prompts } = yield* log.current
+      assert.deepStrictEqual(
+        outcomes.map(({ outcome }) => (outcome._tag === "Deny" ? outcome.message : outcome._tag)),
+        [
+          "AllowOnce",
+          "no network\n\n[OPERATOR INTERRUPT]\nbe quick\nand careful\n[END OPERATOR INTERRUPT]",
+          "no network"
+        ]
+      )
+      assert.strictEqual(prompts.length, 2)
+      assert.isFalse(prompts.some(({ prompt }) => prompt.includes("be quick")))
+      const told = (yield* published).flatMap((it) => (it._tag === "OperatorMessage" ? [it] : []))
+      assert.deepStrictEqual(
+        told.map((it) => [it.delivery, it.message]),
+        [
+          ["queued", "be quick"],
+          ["queued", "and careful"],
+          ["gate", "be quick"],
+          ["gate", "and careful"]
+        ]
+      )
+      assert.deepStrictEqual(
+        told.slice(2).map(({ messageId }) => messageId),
+        told.slice(0, 2).map(({ messageId }) => messageId)
+      )
+      assert.strictEqual(new Set(told.map(({ messageId }) => Option.getOrThrow(messageId))).size, 2)
+      assert.deepStrictEqual(told[2]?.toolUseId, Option.some(outcomes[1]?.toolUseId ?? ""))
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [
+            [
+              ["1 minute", asks("Write", { file_path: "a" })],
+              asks("Bash", { command: "curl x" }),
+              asks("Bash", { command: "curl y" }),
+              ended()
+            ],
+            [ended()]
+          ],
+          agent: { steerable: false },
+          verdicts: ["no"],
+          answer: denyingBash
+        })
+      )
+    )
+  )
+
+  describe("within a turn", () => {
+    const curls = (times: number) => Array.from({ length: times }, () => asks("Bash", { command: "curl x" }))
+    const stuckCall = (input: CallInput) => decideCall(input, stuckDefaults)
+
+    it.effect(
+      "tells the agent that the same call is denied again and again, then the operator, then stops the turn",
+      () =>
+        Effect.gen(function* () {
+          const outcome = yield* runGoal(goalWith())
+          assert.match(
+            JSON.stringify(outcome.outcome),
+            /Stuck: the same call was denied 6 times in one turn: Bash curl x/
+          )
+          assert.strictEqual(outcome.outcome._tag, "Escalate")
+          const { outcomes } = yield* Effect.flatMap(ScriptedAgentLog, (log) => log.current)
+          const messages = outcomes.flatMap(({ outcome }) => (outcome._tag === "Deny" ? [outcome.message] : []))
+          assert.deepStrictEqual(messages.slice(0, 2), ["no network", "no network"])
+          assert.match(messages[2] ?? "", /no network.*denied 3 times in this turn.*Do not make it again/s)
+          assert.match(messages[3] ?? "", /denied 4 times/)
+          const events = yield* published
+          assert.deepStrictEqual(
+            events.flatMap((it) => (it._tag === "LoopNoticed" ? [[it.loop, it.count, it.action, it.call]] : [])),
+            [
+              ["denied", 3, "told", "Bash curl x"],
+              ["denied", 6, "stopped", "Bash curl x"]
+            ]
+          )
+          assert.include(
+            events.map((it) => it._tag),
+            "Escalated"
+          )
+          // What the agent was told is what is recorded.
+          const decisions = yield* Effect.flatMap(DecisionStore, (store) => store.list(goalId))
+          assert.strictEqual(decisions.filter(({ choice }) => choice._tag === "Deny").length, 6)
+          assert.match(JSON.stringify(decisions[3]?.choice), /denied 3 times/)
+        }).pipe(
+          Effect.provide(
+            TestDriver({
+              // An allowed call between them does not make them another call.
+              script: [[...curls(2), asks("Write", { file_path: "a" }), ...curls(5), hangs]],
+              answer: denyingBash,
+              replay: (input) => decideReplay(input, replayDefaults),
+              stuckCall
+            })
+          )
+        )
+    )
+
+    it.effect("refuses every fifth of the same call in a row, so that the agent hears of it", () =>
+      Effect.gen(function* () {
+        yield* runGoal(goalWith())
+        const { outcomes } = yield* Effect.flatMap(ScriptedAgentLog, (log) => log.current)
+        assert.deepStrictEqual(
+          outcomes.map(({ outcome }) => outcome._tag),
+          [..."aaaadaaaadaaaaa"].map((it) => (it === "a" ? "AllowOnce" : "Deny"))
+        )
+        assert.match(JSON.stringify(outcomes[4]?.outcome), /made 5 times in a row/)
+        assert.deepStrictEqual(
+          (yield* published).flatMap((it) => (it._tag === "LoopNoticed" ? [[it.loop, it.count, it.action]] : [])),
+          [
+            ["repeated", 5, "told"],
+            ["repeated", 10, "told"]
+          ]
+        )
+      }).pipe(
+        Effect.provide(
+          TestDriver({
+            script: [
+              [
+                ...Array.from({ length: 11 }, () => asks("Bash", { command: "gh run view" })),
+                ...Array.from({ length: 4 }, (_, n) => asks("Bash", { command: `ls ${n % 2}` })),
+                ended()
+              ]
+            ],
+            stuckCall
+          })
+        )
+      )
+    )
+
+    it.effect("starts to count anew with each turn", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual((yield* runGoal(goalWith())).outcome, new Done({}))
+        assert.notInclude(yield* publishedTags, "LoopNoticed")
+      }).pipe(
+        Effect.provide(
+          TestDriver({
+            script: [
+              [...curls(2), ended()],
+              [...curls(2), ended()],
+              [...curls(2), ended()]
+            ],
+            verdicts: ["no", "no"],
+            answer: denyingBash,
+            stuckCall
+          })
+        )
+      )
+    )
+  })
 
   it.effect("ends a turn at its time limit and asks the replay policy", () =>
     Effect.gen(function* () {
@@ -589,6 +776,31 @@ What the last turn changed:
     }).pipe(
       Effect.provide(
         TestDriver({ script: [[ended()]], settings: { delivery: { mode: "squash" }, cleanup: "on_done" } })
+      )
+    )
+  )
+
+  it.effect("is done when the work is accepted but cannot be handed over: it says why, and keeps the workspace", () =>
+    Effect.gen(function* () {
+      const outcome = yield* runGoal(goalWith())
+      assert.deepStrictEqual(outcome.outcome, new Done({}))
+      const delivery = Option.getOrThrow(outcome.delivery)
+      assert.deepStrictEqual([delivery.mode, delivery.delivered], ["squash", false])
+      assert.match(delivery.summary, /both changed hello.txt/)
+      assert.deepStrictEqual(yield* Ref.get(yield* WorkspaceLog), ["ensure", "checkpoint 1"])
+      const last = (yield* published).at(-1)
+      assert.isTrue(last?._tag === "GoalCompleted" && Option.exists(last.outcome.delivery, (it) => !it.delivered))
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [[ended()]],
+          settings: { delivery: { mode: "squash" }, cleanup: "on_done" },
+          undeliverable: new WorkspaceError({
+            operation: "deliver",
+            reason: "conflict",
+            detail: "both changed hello.txt"
+          })
+        })
       )
     )
   )

@@ -1,4 +1,12 @@
-import { decide, defaults, StuckPolicy, type StuckSettings, type TurnTrace } from "@driver/runtime/StuckPolicy"
+import {
+  type CallInput,
+  decide,
+  decideCall,
+  defaults,
+  StuckPolicy,
+  type StuckSettings,
+  type TurnTrace
+} from "@driver/runtime/StuckPolicy"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { ConfigProvider, Effect, FastCheck, Layer } from "effect"
@@ -146,6 +154,49 @@ describe("StuckPolicy", () => {
   it.prop("is fine whenever the last turn changed something", [FastCheck.array(trace), trace], ([turns, last]) => {
     assert.strictEqual(decide({ turns: [...turns, { ...last, diffEmpty: false }], nudges: 3 }, defaults)._tag, "Fine")
   })
+  describe("on the calls of one turn", () => {
+    const input = (fields: Partial<CallInput> = {}): CallInput => ({
+      call: "Bash ls",
+      inARow: 1,
+      denied: 0,
+      isDenied: false,
+      ...fields
+    })
+    const denials = (settings: Partial<StuckSettings> = {}) =>
+      Array.from({ length: 7 }, (_, index) => {
+        const decision = decideCall(input({ denied: index + 1, isDenied: true }), { ...defaults, ...settings })
+        return decision._tag === "Tell" && decision.isNew ? "Tell first" : decision._tag
+      })
+
+    it("tells from the third denial of a call on, and stops at the sixth", () => {
+      deepStrictEqual(denials(), ["Fine", "Fine", "Tell first", "Tell", "Tell", "Stop", "Stop"])
+      deepStrictEqual(denials({ sameDenials: 1 }).slice(0, 3), ["Tell first", "Stop", "Stop"])
+      deepStrictEqual(new Set(denials({ sameDenials: 0 })), new Set(["Fine"]))
+    })
+
+    it("says how often, and what else to do", () => {
+      const told = decideCall(input({ denied: 4, isDenied: true }), defaults)
+      assert.isTrue(told._tag === "Tell" && /denied 4 times.*in another way/.test(told.message))
+    })
+
+    it("lets what was denied before go on once it is allowed", () => {
+      strictTag(input({ denied: 6 }), "Fine")
+    })
+
+    it.prop(
+      "is total, and refuses what is allowed only at every so many in a row",
+      [FastCheck.nat(1_000), FastCheck.nat(1_000), FastCheck.boolean(), FastCheck.nat(20), FastCheck.nat(20)],
+      ([inARow, denied, isDenied, repeatedCalls, sameDenials]) => {
+        const decision = decideCall(input({ inARow, denied, isDenied }), { ...defaults, repeatedCalls, sameDenials })
+        if (decision._tag === "Refuse") assert.isTrue(!isDenied && inARow % repeatedCalls === 0)
+        if (decision._tag === "Tell" || decision._tag === "Stop") assert.isTrue(isDenied && denied >= sameDenials)
+        if (decision._tag !== "Fine") assert.isTrue(decision.message.length > 20)
+      }
+    )
+
+    const strictTag = (call: CallInput, tag: string) => assert.strictEqual(decideCall(call, defaults)._tag, tag)
+  })
+
   it("is fine before the first turn", () => {
     assert.strictEqual(decide({ turns: [], nudges: 0 }, defaults)._tag, "Fine")
   })

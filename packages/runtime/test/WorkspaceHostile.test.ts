@@ -318,6 +318,40 @@ describe("WorkspaceGit in a hostile repository", () => {
     })
   )
 
+  it.scopedLive("is not led astray by a repository that the agent makes inside the worktree", () =>
+    Effect.gen(function* () {
+      const place = yield* makePlace
+      initialise(place.repository, { "a.txt": "a\n" })
+      const trap = setTraps(place)
+      const goal = newGoal()
+      yield* Effect.gen(function* () {
+        const workspace = yield* Workspace
+        const info = yield* workspace.ensure(goal)
+        const before = yield* workspace.checkpoint(goal.id, "before")
+        for (const name of ["inner", "a/b"]) {
+          const inner = path.join(info.path, name)
+          initialise(inner, { "x.txt": "x\n", ".gitattributes": "*.txt filter=evil diff=evil\n" })
+          arm(place, trap, path.join(inner, ".git"))
+          write(inner, "x.txt", "changed\n")
+          write(inner, "y.txt", "new\n")
+        }
+        // The traps are sharp: git itself, in that repository, falls into them.
+        git(path.join(info.path, "inner"), "status")
+        assert.include(ran(trap), "fsmonitor")
+        for (const name of ran(trap)) fs.rmSync(path.join(trap.markers, name))
+        yield* workspace.checkpoint(goal.id, "after")
+        yield* workspace.diffStat(goal.id, before.id)
+        yield* workspace.diff(goal.id, 100_000)
+        yield* workspace.changedPaths(goal.id)
+        yield* workspace.isClean(goal.id)
+        yield* workspace.rollback(goal.id, before.id)
+        yield* Effect.ignore(workspace.deliver(goal, { mode: "branch", message: "work" }))
+        yield* Effect.ignore(workspace.cleanup(goal.id))
+        assert.deepStrictEqual(ran(trap), [])
+      }).pipe(Effect.provide(layerWorkspace(place)))
+    })
+  )
+
   it.scopedLive("does not wait for a pipe where a file should be", () =>
     Effect.gen(function* () {
       const { directory, goal, place, workspace } = yield* world()

@@ -92,6 +92,89 @@ export const migrations: ReadonlyArray<Migration> = [
         ...(pg ? decisionWordsPg : decisionWordsSqlite)
       ]
     }
+  },
+  {
+    version: 2,
+    name: "questions to a person",
+    statements: (dialect) => {
+      const pg = dialect === "pg"
+      const key = pg ? `TEXT COLLATE "C"` : "TEXT"
+      const whole = pg ? "BIGINT" : "INTEGER"
+      return [
+        `CREATE TABLE driver_approvals (
+          id ${key} NOT NULL PRIMARY KEY,
+          goal_id ${key} NOT NULL,
+          state TEXT NOT NULL,
+          question TEXT NOT NULL,
+          answer TEXT,
+          asked_at ${whole} NOT NULL,
+          expires_at ${whole} NOT NULL,
+          ended_at ${whole}
+        ) ${pg ? "" : "STRICT"}`,
+        `CREATE INDEX driver_approvals_open ON driver_approvals (state, expires_at)`
+      ]
+    }
+  },
+  {
+    version: 3,
+    name: "intents, mounts and projects",
+    statements: (dialect) => {
+      const pg = dialect === "pg"
+      const key = pg ? `TEXT COLLATE "C"` : "TEXT"
+      const whole = pg ? "BIGINT" : "INTEGER"
+      const serial = pg ? "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY" : "INTEGER PRIMARY KEY AUTOINCREMENT"
+      const strict = pg ? "" : "STRICT"
+      return [
+        `CREATE TABLE driver_intent_commits (
+          session_id ${key} NOT NULL,
+          revision ${whole} NOT NULL,
+          updated_at ${whole} NOT NULL,
+          session TEXT NOT NULL,
+          messages TEXT NOT NULL,
+          PRIMARY KEY (session_id, revision)
+        ) ${strict}`,
+        `CREATE TABLE driver_intent_records (
+          intent_id ${key} NOT NULL,
+          sequence ${whole} NOT NULL,
+          record TEXT NOT NULL,
+          PRIMARY KEY (intent_id, sequence)
+        ) ${strict}`,
+        `CREATE TABLE driver_mounts (
+          id ${key} NOT NULL PRIMARY KEY,
+          name TEXT NOT NULL,
+          name_key ${key} NOT NULL UNIQUE,
+          path TEXT NOT NULL,
+          summary TEXT,
+          last_used_at ${whole}
+        ) ${strict}`,
+        `CREATE TABLE driver_projects (
+          id ${key} NOT NULL PRIMARY KEY,
+          name TEXT NOT NULL,
+          name_key ${key} NOT NULL UNIQUE,
+          mounts TEXT NOT NULL,
+          instructions TEXT NOT NULL
+        ) ${strict}`,
+        `CREATE TABLE driver_session_mounts (
+          session_id ${key} NOT NULL PRIMARY KEY,
+          mount_id ${key} NOT NULL
+        ) ${strict}`,
+        `CREATE TABLE driver_delegations (
+          goal_id ${key} NOT NULL PRIMARY KEY,
+          plan TEXT NOT NULL
+        ) ${strict}`,
+        `CREATE TABLE driver_delegation_results (
+          recorded ${serial},
+          goal_id ${key} NOT NULL,
+          subtask_id ${key} NOT NULL,
+          result TEXT NOT NULL,
+          UNIQUE (goal_id, subtask_id)
+        ) ${strict}`,
+        `CREATE TABLE driver_goal_results (
+          goal_id ${key} NOT NULL PRIMARY KEY,
+          result TEXT NOT NULL
+        ) ${strict}`
+      ]
+    }
   }
 ]
 

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { createServer, connect as dial, type Server, type Socket } from "node:net"
 import { fileURLToPath } from "node:url"
+import { Approve } from "@driver/domain/Approval"
+import { Approvals } from "@driver/permission/Approvals"
 import { BindingStore } from "@driver/runtime/BindingStore"
 import { CompactSummaryStore } from "@driver/runtime/CompactSummaryStore"
 import { DecisionStore } from "@driver/runtime/DecisionStore"
@@ -17,6 +18,7 @@ import Sqlite from "better-sqlite3"
 import { Effect, Fiber, Layer, Option, Redacted, TestClock } from "effect"
 import { newFile, sqlBackends } from "./support/backends.js"
 import { hasPostgres, newSchema } from "./support/postgres.js"
+import { makeProxy } from "./support/proxy.js"
 import { bindingInput, decision, decisionIdOf, goalIdOf } from "./support/values.js"
 
 interface Place {
@@ -148,10 +150,11 @@ for (const { available, name, place } of [
       })
     )
 
-    it.scopedLive("read what version 1 has written", () =>
+    /** A database as that version has left it. */
+    const leftBy = (version: number) =>
       Effect.gen(function* () {
         const { address, dialect, open } = yield* place
-        const fixture = readFileSync(new URL(`fixtures/schema-1.${dialect}.sql`, import.meta.url), "utf8")
+        const fixture = readFileSync(new URL(`fixtures/schema-${version}.${dialect}.sql`, import.meta.url), "utf8")
         if (dialect === "sqlite") {
           const raw = new Sqlite(address)
           raw.exec(fixture)
@@ -163,6 +166,28 @@ for (const { available, name, place } of [
             Effect.forEach(fixture.split("\n-- next\n"), (statement) => select(statement))
           )
         }
+        return open
+      })
+
+    it.scopedLive("read what version 2 has written", () =>
+      Effect.gen(function* () {
+        const open = yield* leftBy(2)
+        yield* Effect.gen(function* () {
+          const approvals = yield* Approvals
+          const [question] = yield* approvals.list
+          assert.deepInclude(question, { turn: 2, tool: "Bash", input: { command: "npm publish" }, why: "rule 3" })
+          assert.deepInclude(yield* Effect.flip(approvals.answer("4f2a", new Approve({ scope: "once" }))), {
+            _tag: "ApprovalClosed",
+            end: "denied"
+          })
+          assert.deepStrictEqual(yield* approvals.answer("3f2a", new Approve({ scope: "once" })), question)
+        }).pipe(Effect.provide(Layer.provide(Stores.layer(), open())))
+      })
+    )
+
+    it.scopedLive("read what version 1 has written", () =>
+      Effect.gen(function* () {
+        const open = yield* leftBy(1)
         yield* Effect.gen(function* () {
           const bindings = yield* BindingStore
           const live = Option.getOrThrow(yield* bindings.get(goalIdOf(1)))
@@ -463,37 +488,3 @@ describe.skipIf(!hasPostgres)("Database.layerPostgres", () => {
     })
   )
 })
-
-/** Passes connections on to a server, and can drop them all. */
-const makeProxy = (port: number, host: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const sockets = new Set<Socket>()
-      let own = 0
-      let server: Server | undefined
-      const start = async () => {
-        server = createServer((inner) => {
-          const outer = dial(port, host)
-          for (const socket of [inner, outer]) {
-            sockets.add(socket)
-            socket.on("error", () => socket.destroy())
-            socket.on("close", () => sockets.delete(socket))
-          }
-          inner.pipe(outer).pipe(inner)
-        }).listen(own, "127.0.0.1")
-        await once(server, "listening")
-        const address = server.address()
-        own = typeof address === "object" && address !== null ? address.port : 0
-      }
-      const stop = async () => {
-        const closed = server === undefined ? undefined : once(server, "close")
-        server?.close()
-        server = undefined
-        for (const socket of sockets) socket.destroy()
-        await closed
-      }
-      await start()
-      return { port: own, start: Effect.promise(start), stop: Effect.promise(stop) }
-    }),
-    (proxy) => proxy.stop
-  )

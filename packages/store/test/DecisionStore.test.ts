@@ -1,5 +1,6 @@
 import { ChoiceAllow, ChoiceDeny, ChoiceObserve } from "@driver/domain/Permission"
-import { DecisionStore, wordsOf, wordsOfDecision } from "@driver/runtime/DecisionStore"
+import { wordsOf } from "@driver/domain/Words"
+import { DecisionStore, wordsOfDecision } from "@driver/runtime/DecisionStore"
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, FastCheck as fc } from "effect"
 import { backends, memory } from "./support/backends.js"
@@ -181,7 +182,7 @@ for (const { available, name, stores } of backends) {
   })
 }
 
-describe("DecisionStore.wordsOf", () => {
+describe("Words.wordsOf", () => {
   it("gives distinct lower-case words without punctuation, bounded in length and number", () => {
     assert.deepStrictEqual(wordsOf("Rm -rf /tmp/Foo_bar; rm"), ["rm", "rf", "tmp", "foo", "bar"])
     assert.deepStrictEqual(wordsOf("登录x"), ["登", "录", "x"])

@@ -34,6 +34,7 @@ const flags: Readonly<Record<string, Arity>> = {
   "--system-prompt-file": "one",
   "--append-system-prompt": "one",
   "--append-system-prompt-file": "one",
+  "--tools": "many",
   "--system-prompt-snapshot": "one",
   "--max-turns": "one",
   "--max-budget-usd": "one",

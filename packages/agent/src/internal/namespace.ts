@@ -6,6 +6,7 @@
  * signal. The program is not the first process itself: the kernel would withhold from it the signals that it does not
  * handle, and nobody would reap its orphans.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -133,7 +134,13 @@ export const make = (tools: Tools, form: NamespaceForm): Effect.Effect<Enclosure
     return enclosure
   }).pipe(Effect.uninterruptible)
 
-/** One namespace is kept ready from the first use on: making it then costs the caller nothing. */
+/**
+ * How long after one was taken the next is made: not beside the program that it was taken for, which would have to share
+ * the processor with that.
+ */
+const pause = "100 millis"
+
+/** One namespace is kept ready: making it then costs the caller nothing. Whoever comes too early makes its own. */
 export const keepReady = (make: Effect.Effect<Enclosure, Node.Errno>) =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
@@ -147,16 +154,19 @@ export const keepReady = (make: Effect.Effect<Enclosure, Node.Errno>) =>
       Effect.flatMap(take, Option.match({ onNone: () => Effect.void, onSome: (it) => it.discard }))
     )
 
-    const refill = Effect.gen(function* () {
-      yield* Effect.yieldNow() // the program of the caller first
-      if (Option.isSome(yield* Ref.get(spare))) return
-      yield* Effect.uninterruptible(Effect.flatMap(make, (made) => Ref.set(spare, Option.some(made))))
-    }).pipe(
-      Effect.interruptible,
-      oneAtATime.withPermitsIfAvailable(1),
-      Effect.ignore // whoever comes next makes its own, and learns why it cannot be made
-    )
+    // Whoever comes while one is about to be made has nothing to do.
+    const refill = (after: Duration.DurationInput) =>
+      Effect.gen(function* () {
+        yield* wallClock(Effect.sleep(after))
+        if (Option.isSome(yield* Ref.get(spare))) return
+        yield* Effect.uninterruptible(Effect.flatMap(make, (made) => Ref.set(spare, Option.some(made))))
+      }).pipe(
+        Effect.interruptible,
+        oneAtATime.withPermitsIfAvailable(1),
+        Effect.ignore // whoever comes next makes its own, and learns why it cannot be made
+      )
+    yield* Effect.forkIn(refill(0), scope)
     return Effect.flatMap(take, Option.match({ onNone: () => make, onSome: Effect.succeed })).pipe(
-      Effect.tap(() => Effect.forkIn(refill, scope))
+      Effect.tap(() => Effect.forkIn(refill(pause), scope))
     )
   })

@@ -58,6 +58,25 @@ export interface NodeProcess {
   readonly destroyStdin: () => void
 }
 
+export interface RunEnd {
+  readonly exit: RawExit
+  /** At most as many bytes as were asked for; the rest was read and dropped. */
+  readonly stdout: Uint8Array
+  readonly stdoutTruncated: boolean
+  readonly stderr: Uint8Array
+}
+
+/** A program that is run to its end. */
+export interface Run {
+  /** Also the id of its process group. */
+  readonly pid: number
+  readonly hasExited: () => boolean
+  /** Resolves when it has exited and its output is read to the end. */
+  readonly end: Effect.Effect<RunEnd>
+  /** Lets go of its pipes: its end follows its exit, whoever still holds them. */
+  readonly abandon: () => void
+}
+
 const errnoOf = (error: unknown): Errno =>
   error instanceof Error
     ? { code: "code" in error && typeof error.code === "string" ? error.code : "", message: error.message }
@@ -122,6 +141,89 @@ const attend = (child: ChildProcess.ChildProcess, pid: number): NodeProcess => {
       stdin.end(() => resume(Effect.void))
     }),
     destroyStdin: () => stdin?.destroy()
+  }
+}
+
+/**
+ * Starts a program whose whole output is wanted at its end, as the leader of a process group. Without streams: beside a
+ * program that takes 2 ms, they would be what takes the time.
+ */
+export const run = (options: {
+  readonly program: string
+  readonly args: ReadonlyArray<string>
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  readonly stdin: Uint8Array | undefined
+  readonly maxStdout: number
+  readonly maxStderr: number
+}): Effect.Effect<Run, Errno> =>
+  Effect.async<Run, Errno>((resume) => {
+    try {
+      const child = ChildProcess.spawn(options.program, [...options.args], {
+        cwd: options.cwd,
+        detached: true,
+        env: { ...options.env },
+        stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]
+      })
+      const { pid, stderr, stdin, stdout } = child
+      if (pid === undefined || stdout === null || stderr === null) {
+        child.once("error", (error) => resume(Effect.fail(errnoOf(error))))
+        return
+      }
+      // A broken pipe: it did not want its input, and its exit says whether that matters.
+      stdin?.on("error", () => {})
+      stdin?.end(options.stdin)
+      const printed = kept(stdout, options.maxStdout)
+      const complaint = kept(stderr, options.maxStderr)
+      const ended = Deferred.unsafeMake<RunEnd>(FiberId.none)
+      let exited = false
+      child.on("error", () => {}) // a kill that failed; nobody here uses `child.kill`
+      child.once("exit", () => {
+        exited = true
+      })
+      child.once("close", (code, signal) => {
+        const exit: RawExit =
+          code === null ? { _tag: "Signaled", signal: signal ?? "SIGKILL" } : { _tag: "Exited", code }
+        const { bytes, truncated } = printed()
+        Deferred.unsafeDone(
+          ended,
+          Effect.succeed({ exit, stdout: bytes, stdoutTruncated: truncated, stderr: complaint().bytes })
+        )
+      })
+      resume(
+        Effect.succeed({
+          pid,
+          hasExited: () => exited,
+          end: Deferred.await(ended),
+          abandon: () => {
+            stdin?.destroy()
+            stdout.destroy()
+            stderr.destroy()
+          }
+        })
+      )
+    } catch (error) {
+      resume(Effect.fail(errnoOf(error)))
+    }
+  })
+
+/** Reads to the end and keeps the first `limit` bytes. */
+const kept = (readable: Readable, limit: number) => {
+  const parts: Array<Uint8Array> = []
+  let length = 0
+  let truncated = false
+  readable.on("error", () => {}) // the same as its end: what came was kept
+  readable.on("data", (bytes: Uint8Array) => {
+    const room = limit - length
+    truncated = truncated || bytes.length > room
+    if (room <= 0) return
+    const taken = bytes.length > room ? bytes.subarray(0, room) : bytes
+    parts.push(taken)
+    length += taken.length
+  })
+  return (): { readonly bytes: Uint8Array; readonly truncated: boolean } => {
+    const [only] = parts
+    return { bytes: only !== undefined && parts.length === 1 ? only : Buffer.concat(parts), truncated }
   }
 }
 
@@ -256,6 +358,73 @@ export const systemProgram = (name: string): string | undefined =>
     .map((directory) => Path.join(directory, name))
     .find((path) => Either.isRight(runnable(path)))
 
+// --- files, looked at at once: between two looks of one caller nothing else of the driver happens ---------------------
+
+/** What a name stands for, itself and not what it leads to. */
+export const kindOf = (name: string): "file" | "directory" | "other" | "absent" => {
+  try {
+    const stats = Fs.lstatSync(name)
+    return stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other"
+  } catch {
+    return "absent" // or not ours to look at
+  }
+}
+
+/** As an absolute path without symlinks; undefined when it leads nowhere. */
+export const realPath = (name: string): string | undefined => {
+  try {
+    return Fs.realpathSync(name)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether this user may read it. */
+export const isReadable = (name: string): boolean => attempt(() => Fs.accessSync(name, Fs.constants.R_OK))
+
+/** Relative to a directory, as an absolute path. */
+export const absolute = (directory: string, name: string): string => Path.resolve(directory, name)
+
+export const namesIn = (directory: string): ReadonlyArray<string> => {
+  try {
+    return Fs.readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
+/** The beginning of a small text file; empty when it is none: neither a link nor a pipe is followed or waited for. */
+export const readNote = (name: string): string => {
+  let file: number
+  try {
+    file = Fs.openSync(name, Fs.constants.O_RDONLY | Fs.constants.O_NOFOLLOW | Fs.constants.O_NONBLOCK)
+  } catch {
+    return ""
+  }
+  try {
+    if (!Fs.fstatSync(file).isFile()) return ""
+    const bytes = Buffer.alloc(4096)
+    return bytes.toString("utf8", 0, Fs.readSync(file, bytes, 0, bytes.length, 0))
+  } catch {
+    return ""
+  } finally {
+    Fs.closeSync(file)
+  }
+}
+
+/** Makes a directory with those around it, and an empty file where nothing stands. False when that is not possible. */
+export const makeDirectory = (name: string): boolean => attempt(() => Fs.mkdirSync(name, { recursive: true }))
+export const makeEmptyFile = (name: string): boolean => attempt(() => Fs.writeFileSync(name, "", { flag: "wx" }))
+
+const attempt = (change: () => unknown): boolean => {
+  try {
+    change()
+    return true
+  } catch {
+    return false
+  }
+}
+
 // --- /proc -----------------------------------------------------------------------------------------------------------
 
 const readProc = (path: string): string | undefined => {
@@ -340,6 +509,11 @@ export const forks = ():
 }
 
 export const ownPid: number = process.pid
+
+export const isRoot: boolean = process.getuid?.() === 0
+
+/** The program that runs the driver, by absolute path. */
+export const ownProgram: string = process.execPath
 
 /** Linux and its kin have `/proc`; without it, nothing that escaped can be found. */
 export const systemName: string = Os.platform()

@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url"
 import { Agent, AgentEvent, type AgentSession, type TurnResult } from "@driver/agent/Agent"
 import * as ClaudeCode from "@driver/agent/ClaudeCode"
 import type { GateTicket } from "@driver/agent/PermissionGate"
+import { Sandbox } from "@driver/agent/Sandbox"
 import { Containment } from "@driver/agent/Subprocess"
 import { SessionId } from "@driver/domain/Binding"
 import { GoalId } from "@driver/domain/Goal"
@@ -139,7 +140,7 @@ export const openSession = (
         permissionDoor: "stdio",
         ...options?.settings,
         env: { ...world.env, ...options?.env }
-      }).pipe(Layer.provide(Containment.layerProcessGroup), Layer.provide(NodeContext.layer))
+      }).pipe(Layer.provide([Containment.layerProcessGroup, Sandbox.layerOff]), Layer.provide(NodeContext.layer))
     )
   )
 

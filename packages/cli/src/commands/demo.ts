@@ -17,6 +17,7 @@ import { defaults } from "../Config.js"
 import { files, goal } from "../demo/sampleRepository.js"
 import { agentEnvironment, criteriaEnvironment, secretValues } from "../Environment.js"
 import { type CaptureError, Host } from "../Host.js"
+import { policySettings } from "../PolicyFile.js"
 import type { RunGoal } from "../RunGoal.js"
 import type { Settings } from "../Settings.js"
 import { drive } from "./run.js"
@@ -123,6 +124,9 @@ const settingsFor = (
   stateDirectory: places.join(places.root, "state"),
   worktreeRoot: places.join(places.root, "worktrees"),
   store: { kind: "sqlite", filename: places.join(places.root, "state", "driver.sqlite") },
+  models: { judge: Option.none(), llm: Option.none() },
+  policy: policySettings(defaults.permission),
+  policyFiles: [],
   eventFiles: [],
   agent: {
     kind: "stub",
@@ -130,6 +134,7 @@ const settingsFor = (
     scenario: Option.some(places.scenario),
     environment: agentEnvironment(host.environment, [])
   },
+  sandbox: { mode: "auto", agent: false, hosts: [], home: host.home, writable: [], readable: [], mask: [] },
   secrets: secretValues(host.environment).map((value) => Redacted.make(value)),
   criteriaEnvironment: criteriaEnvironment(host.environment, []),
   deliver: { mode: "branch" }

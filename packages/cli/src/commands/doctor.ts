@@ -2,6 +2,7 @@
  * `driver doctor`: tries out everything that the main job needs, and says how to mend
  * what does not work. It spends nothing: no request is made to any provider.
  */
+import type { SandboxState } from "@driver/agent/Sandbox"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Duration from "effect/Duration"
@@ -58,7 +59,7 @@ export const doctor = <R>(
       { concurrency: "unbounded" }
     )
     // After the directories have been looked at: the database and the socket lie in them.
-    const checks = [...parts.flat(), ...(yield* Effect.provide(probeChecks, layer(settings)))]
+    const checks = [...parts.flat(), ...(yield* Effect.provide(probeChecks(settings), layer(settings)))]
     const isBroken = checks.some(({ status }) => status === "broken")
     if (json) yield* stdout.write(`${JSON.stringify({ ok: !isBroken, checks }, null, 2)}\n`)
     else {
@@ -216,7 +217,7 @@ const worktreeRootChecks = (settings: Settings) =>
     if (Option.isNone(around)) return []
     const ignored = yield* capture(
       "git",
-      ["-C", around.value, "check-ignore", "--quiet", "--", settings.worktreeRoot],
+      ["-C", around.value, "-c", "core.fsmonitor=false", "check-ignore", "--quiet", "--", settings.worktreeRoot],
       {
         timeout: Duration.seconds(10),
         environment: gitEnvironment(environment)
@@ -389,23 +390,40 @@ const stateChecks = (settings: Settings) =>
     return [state, root, ...space]
   })
 
-const probeChecks = Effect.gen(function* () {
-  const probes = yield* SystemProbes
-  const { contained, kind, reason } = yield* probes.containment
-  const tried = (name: string, probe: typeof probes.database) =>
-    Effect.match(probe, {
-      onFailure: ({ detail, mend }) => broken(name, detail, mend),
-      onSuccess: (detail) => fine(name, detail)
-    })
-  return [
-    contained
-      ? fine("containment", `${kind}: ${reason}`)
-      : warning(
-          "containment",
-          `${kind}: ${reason}`,
-          "agents are ended by process group and by a sweep; after a kill -9 of driver some may be left until its next start"
-        ),
-    yield* tried("database", probes.database),
-    yield* tried("socket", probes.socket)
-  ]
-})
+/** What is wanted, and what there is. */
+export const sandboxCheck = ({ agent, hosts, mode }: Settings["sandbox"], state: SandboxState): Check => {
+  const what = agent ? "criteria, Bash calls and the agent's program" : "criteria and Bash calls"
+  const reach = hosts.length === 0 ? "no network" : `network to ${hosts.join(", ")}`
+  if (mode === "off") {
+    return warning("sandbox", "it is switched off: nothing is confined", "set `sandbox.mode` in driver.yaml to auto")
+  }
+  if (state.kind === "bubblewrap") return fine("sandbox", `${what} are confined by ${state.detail}, ${reach}`)
+  const { mend, reason } =
+    state.kind === "missing" ? state : { reason: "it was not tried", mend: "set `sandbox.mode` in driver.yaml to auto" }
+  return mode === "required"
+    ? broken("sandbox", `it is required, and ${reason}`, mend)
+    : warning("sandbox", `nothing is confined: ${reason}`, mend)
+}
+
+const probeChecks = (settings: Settings) =>
+  Effect.gen(function* () {
+    const probes = yield* SystemProbes
+    const { contained, kind, reason } = yield* probes.containment
+    const tried = (name: string, probe: typeof probes.database) =>
+      Effect.match(probe, {
+        onFailure: ({ detail, mend }) => broken(name, detail, mend),
+        onSuccess: (detail) => fine(name, detail)
+      })
+    return [
+      contained
+        ? fine("containment", `${kind}: ${reason}`)
+        : warning(
+            "containment",
+            `${kind}: ${reason}`,
+            "agents are ended by process group and by a sweep; after a kill -9 of driver some may be left until its next start"
+          ),
+      sandboxCheck(settings.sandbox, yield* probes.sandbox),
+      yield* tried("database", probes.database),
+      yield* tried("socket", probes.socket)
+    ]
+  })

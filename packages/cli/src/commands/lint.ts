@@ -60,7 +60,7 @@ export const lint = <E extends { readonly message: string }, R>(
   })
 
 /** Patterns that the evaluator could not compile. */
-const patternIssues = (goal: Goal, file: string): Effect.Effect<ReadonlyArray<InputIssue>> =>
+export const patternIssues = (goal: Goal, file: string): Effect.Effect<ReadonlyArray<InputIssue>> =>
   Effect.gen(function* () {
     const issues: Array<InputIssue> = []
     for (const [index, criterion] of goal.acceptance.entries()) {
@@ -174,7 +174,7 @@ export const verdictWarnings = (
 }
 
 /** A shell answers 127 when there is no such program and 126 when it may not be run. */
-const unrunnable = (criterion: AcceptanceCriterion | undefined, result: CriterionResult): string | undefined => {
+export const unrunnable = (criterion: AcceptanceCriterion | undefined, result: CriterionResult): string | undefined => {
   if (result.passed || criterion?._tag !== "Shell") return undefined
   const code = /\b(126|127)\b/.exec(result.message)?.[1]
   if (code === undefined) return undefined

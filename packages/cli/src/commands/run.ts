@@ -87,6 +87,7 @@ export const drive = (
   Effect.gen(function* () {
     const host = yield* Host
     const service = yield* RunGoal
+    for (const note of service.notes) yield* host.stderr.write(`warning: ${printable(note)}\n`)
     const renderer = yield* makeRenderer(json ? host.stderr : host.stdout)
     const ended = yield* Ref.make(Option.none<GoalOutcome>())
     const report = (outcome: GoalOutcome) =>

@@ -1,10 +1,11 @@
 /** A `Host` that a test makes up: its environment, its directory, its terminal, and what was written to it. */
 import { createHash } from "node:crypto"
 import { type Captured, CaptureError, Host, type Output } from "@driver/cli/Host"
+import { Terminal } from "@effect/platform"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
-import { Context, Effect, Layer, Option, Ref } from "effect"
+import { Context, Effect, Layer, Mailbox, Option, Ref, Stream } from "effect"
 
 export interface TestHostOptions {
   readonly directory: string
@@ -14,9 +15,13 @@ export interface TestHostOptions {
   readonly nodeVersion?: string
   /** Of both outputs; absent: no terminal. */
   readonly terminal?: { readonly columns: number; readonly rows: number }
+  /** What a person presses when asked, by name, and Ctrl-C after that; absent: nobody can be asked. */
+  readonly keys?: ReadonlyArray<string>
   /** By program, or by program and arguments joined with blanks. */
   readonly programs?: Record<string, Captured | CaptureError["reason"]>
   readonly freeBytes?: number
+  /** What is piped to it, in pieces. */
+  readonly stdin?: ReadonlyArray<string>
 }
 
 /** What was written, whole. */
@@ -43,6 +48,8 @@ export const layer = (options: TestHostOptions): Layer.Layer<Host | Written> =>
         home: options.home ?? "/home/ada",
         platform: options.platform ?? "linux",
         nodeVersion: options.nodeVersion ?? "20.19.0",
+        stdin: Stream.encodeText(Stream.fromIterable(options.stdin ?? [])),
+        isInteractive: options.keys !== undefined,
         stdout: output(out),
         stderr: output(err),
         uuid: Effect.map(
@@ -64,4 +71,34 @@ export const layer = (options: TestHostOptions): Layer.Layer<Host | Written> =>
 
 /** With the real file system, which the tests give temporary directories of. */
 export const layerWithFiles = (options: TestHostOptions) =>
-  Layer.mergeAll(layer(options), NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+  Layer.mergeAll(
+    layer(options),
+    NodeFileSystem.layer,
+    NodePath.layer,
+    options.keys === undefined ? NodeTerminal.layer : layerTyping(options.keys)
+  )
+
+/** A terminal at which somebody presses these keys: single characters, and names such as `return`, `down`, `space`. */
+const layerTyping = (keys: ReadonlyArray<string>): Layer.Layer<Terminal.Terminal> =>
+  Layer.effect(
+    Terminal.Terminal,
+    Effect.gen(function* () {
+      const pressed = yield* Mailbox.make<Terminal.UserInput>()
+      yield* pressed.offerAll(
+        keys.map((key) => {
+          const input = [...key].length === 1 ? Option.some(key) : Option.none()
+          return { input, key: { name: key, ctrl: false, meta: false, shift: false } }
+        })
+      )
+      // As the real one does for Ctrl-C, and when the input is over.
+      yield* pressed.end
+      return {
+        columns: Effect.succeed(80),
+        rows: Effect.succeed(24),
+        isTTY: Effect.succeed(true),
+        readInput: Effect.succeed(pressed),
+        readLine: Effect.dieMessage("nobody reads lines"),
+        display: () => Effect.void
+      }
+    })
+  )

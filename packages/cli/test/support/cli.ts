@@ -17,8 +17,13 @@ type Needs = FileSystem.FileSystem | Path.Path | Terminal.Terminal | Host
 /** Layers that must not be built: a command that does fails with a defect, which is exit code 2 and says so. */
 export const nothingBuilt: Composition<never, never> = {
   goals: () => Layer.die("goals were built"),
+  approvals: () => Layer.die("approvals were built"),
+  analyzer: () => Layer.die("the analyzer was built"),
+  decisions: () => Layer.die("decisions were built"),
   rehearsal: () => Layer.die("the rehearsal was built"),
   run: () => Layer.die("the run was built"),
+  ask: () => Layer.die("the intent path was built"),
+  registry: () => Layer.die("the registry was built"),
   probes: () => Layer.die("the probes were built")
 }
 

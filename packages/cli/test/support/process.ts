@@ -36,6 +36,8 @@ export interface World {
   readonly scenario: (scenario: unknown) => void
   readonly start: (args: ReadonlyArray<string>, env?: Record<string, string>) => Running
   readonly driver: (args: ReadonlyArray<string>, env?: Record<string, string>) => Promise<Ended>
+  /** Runs a program that runs `driver`, in the same environment. */
+  readonly run: (program: string, args: ReadonlyArray<string>, cwd: string) => Promise<Ended>
   /** Processes whose environment or command line names this world. */
   readonly processes: () => ReadonlyArray<string>
   /** Resolves when the predicate holds; fails after 20 seconds. */
@@ -81,9 +83,16 @@ export const makeWorld = (
   write("hello.yaml", hello)
   write("driver.yaml", "agent: { kind: stub, scenario: scenario.json }\n")
 
-  const start = (args: ReadonlyArray<string>, env: Record<string, string> = {}): Running => {
-    const child = spawn(process.execPath, [driver, ...args], {
-      cwd: repository,
+  const start = (args: ReadonlyArray<string>, env: Record<string, string> = {}): Running =>
+    startProgram(process.execPath, [driver, ...args], repository, env)
+  const startProgram = (
+    program: string,
+    args: ReadonlyArray<string>,
+    cwd: string,
+    env: Record<string, string> = {}
+  ): Running => {
+    const child = spawn(program, args, {
+      cwd,
       env: {
         PATH: process.env.PATH,
         HOME: join(directory, "home"),
@@ -143,6 +152,7 @@ export const makeWorld = (
     scenario: (scenario) => write("scenario.json", JSON.stringify(scenario)),
     start,
     driver: (args, env) => start(args, env).ended,
+    run: (program, args, cwd) => startProgram(program, args, cwd).ended,
     processes,
     until,
     events: (file) =>

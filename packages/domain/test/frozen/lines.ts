@@ -70,7 +70,17 @@ export const eventLines: { readonly [kind: string]: string } = {
   goal_paused: '{"kind":"goal_paused","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f"}',
   goal_resumed: '{"kind":"goal_resumed","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f"}',
   operator_message: '{"kind":"operator_message","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","message":"stop that","delivery":"steered"}',
+  loop_noticed: '{"kind":"loop_noticed","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","turn":2,"loop":"denied","count":3,"action":"told","tool":"Bash","call":"Bash curl x","tool_use_id":"toolu_1"}',
   agent_activity: '{"kind":"agent_activity","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","turn":2,"activity":"tool","text":"Bash npm test"}',
   permission_requested: '{"kind":"permission_requested","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","turn":2,"tool":"Bash","tool_use_id":"toolu_1"}',
+  approval_requested: '{"kind":"approval_requested","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","question":{"id":"a1b2c3d4-93d6-4d4b-a8a7-6d2f5f0a9d11","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","turn":2,"tool":"Bash","input":{"command":"npm publish"},"why":"rule 3","advisories":["writes outside"],"asked_at":"2026-01-02T03:04:05.678Z","expires_at":"2026-01-02T03:14:05.678Z"}}',
+  approval_answered: '{"kind":"approval_answered","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","turn":2,"approval_id":"a1b2c3d4-93d6-4d4b-a8a7-6d2f5f0a9d11","answer":"timed_out"}',
   goal_sleeping: '{"kind":"goal_sleeping","goal_id":"7f2c8a1e-5b0d-4c36-9e8f-0a1b2c3d4e5f","turn":2,"duration":300000,"reason":"limit"}'
+}
+
+/** `ApprovalAnswer`, by kind. */
+// biome-ignore format: one line stays one line
+export const approvalAnswerLines: { readonly [kind: string]: string } = {
+  approve: '{"kind":"approve","scope":"session"}',
+  reject: '{"kind":"reject","message":"Use the staging registry."}'
 }

@@ -1,4 +1,5 @@
 /** One value of each kind that is written to journals, sockets and streams: what the frozen lines stand for. */
+import { ApprovalId, ApprovalQuestion, Approve, Reject } from "@driver/domain/Approval"
 import { Binding, SessionId } from "@driver/domain/Binding"
 import * as Event from "@driver/domain/DriverEvent"
 import { Budget, Custom, FileMatches, Goal, GoalId, LlmJudge, Shell } from "@driver/domain/Goal"
@@ -174,6 +175,23 @@ export const binding = new Binding({
   lastActiveAt: at
 })
 
+export const approvalQuestion = new ApprovalQuestion({
+  id: ApprovalId.make("a1b2c3d4-93d6-4d4b-a8a7-6d2f5f0a9d11"),
+  goalId,
+  turn,
+  tool: "Bash",
+  input: { command: "npm publish" },
+  why: "rule 3",
+  advisories: ["writes outside"],
+  askedAt: at,
+  expiresAt: DateTime.add(at, { minutes: 10 })
+})
+
+export const approvalAnswers = {
+  approve: new Approve({ scope: "session" }),
+  reject: new Reject({ message: Option.some("Use the staging registry.") })
+}
+
 /** By `kind`, in the order of the union. */
 export const events: { readonly [kind: string]: Event.DriverEvent } = {
   goal_started: new Event.GoalStarted({ goalId, goal }),
@@ -203,12 +221,29 @@ export const events: { readonly [kind: string]: Event.DriverEvent } = {
   goal_paused: new Event.GoalPaused({ goalId }),
   goal_resumed: new Event.GoalResumed({ goalId }),
   operator_message: new Event.OperatorMessage({ goalId, message: "stop that", delivery: "steered" }),
+  loop_noticed: new Event.LoopNoticed({
+    goalId,
+    turn,
+    loop: "denied",
+    count: 3,
+    action: "told",
+    tool: "Bash",
+    call: "Bash curl x",
+    toolUseId: Option.some("toolu_1")
+  }),
   agent_activity: new Event.AgentActivity({ goalId, turn, activity: "tool", text: "Bash npm test" }),
   permission_requested: new Event.PermissionRequested({
     goalId,
     turn,
     tool: "Bash",
     toolUseId: Option.some("toolu_1")
+  }),
+  approval_requested: new Event.ApprovalRequested({ goalId, question: approvalQuestion }),
+  approval_answered: new Event.ApprovalAnswered({
+    goalId,
+    turn,
+    approvalId: approvalQuestion.id,
+    answer: "timed_out"
   }),
   goal_sleeping: new Event.GoalSleeping({ goalId, turn, duration: Duration.minutes(5), reason: "limit" })
 }

@@ -34,6 +34,8 @@ export interface Limits {
   readonly questions: number
   /** Bytes of all incomplete lines and open questions together. Default 256 MiB. */
   readonly totalBytes: number
+  /** The same of one goal's peers, so that none takes the room of the others. Default 64 MiB. */
+  readonly goalBytes: number
   /** Lines of one connection that are no proper frames. Default 64; then it is closed. */
   readonly badFrames: number
   /** How long a peer may take to read one answer. Default 30 seconds; then it is closed. */
@@ -47,6 +49,7 @@ export const defaultLimits: Limits = {
   connections: 1_024,
   questions: 256,
   totalBytes: 256 * 1024 * 1024,
+  goalBytes: 64 * 1024 * 1024,
   badFrames: 64,
   writeTimeout: "30 seconds"
 }
@@ -55,8 +58,8 @@ export const defaultLimits: Limits = {
 export interface Hub {
   readonly limits: Limits
   readonly deadlines: Deadlines
-  /** Token → gate of every goal that has not ended. */
-  readonly goals: Map<string, GoalGate>
+  /** Token → gate of every goal that has not ended, and what its peers make us keep. */
+  readonly goals: Map<string, OpenGoal>
   /** Longest changed input that the agent's program accepts. */
   readonly longestUpdate: number
   /** What the gate program waits longer than a decision may take. */
@@ -64,6 +67,11 @@ export interface Hub {
   /** Closes a connection that has shown no token yet; the oldest first. */
   readonly strangers: Set<Deferred.Deferred<void>>
   connections: number
+  bytes: number
+}
+
+export interface OpenGoal {
+  readonly gate: GoalGate
   bytes: number
 }
 
@@ -101,9 +109,16 @@ const turnAway = (socket: Socket.Socket) =>
       .pipe(Effect.ignore, Effect.raceFirst(Deferred.await(opened)))
   )
 
+/** What waits to be written, and who wants to know whether it was. */
+interface Outgoing {
+  readonly text: string
+  readonly written: (done: boolean) => Effect.Effect<void>
+}
+
 interface Open {
   /** Of its line. */
   readonly bytes: number
+  readonly goal: OpenGoal
   question: Question | undefined
 }
 
@@ -129,7 +144,13 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
         })
     )
     const write = yield* socket.writer
-    const answers = yield* Mailbox.make<string>({ capacity: unreadAnswers, strategy: "dropping" })
+    const answers = yield* Mailbox.make<Outgoing>({ capacity: unreadAnswers, strategy: "dropping" })
+    /** Answers that were handed to the connection, and may still be lost with it. */
+    const unwritten = new Set<Outgoing>()
+    const end = (outgoing: Outgoing, written: boolean) =>
+      Effect.suspend(() => (unwritten.delete(outgoing) ? outgoing.written(written) : Effect.void))
+    // Runs when nothing is written any more and all questions are withdrawn.
+    yield* Effect.addFinalizer(() => Effect.forEach([...unwritten], (it) => end(it, false), { discard: true }))
 
     /** The token that this peer has shown last. */
     let shown: string | undefined
@@ -145,7 +166,10 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       if (seen.size > rememberedIds && oldest !== undefined) seen.delete(oldest)
     }
     const release = (key: string) => {
-      hub.bytes -= open.get(key)?.bytes ?? 0
+      const entry = open.get(key)
+      if (entry === undefined) return
+      hub.bytes -= entry.bytes
+      entry.goal.bytes -= entry.bytes
       open.delete(key)
     }
     yield* Effect.addFinalizer(() =>
@@ -159,25 +183,38 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       )
     )
 
-    const isStranger = () => shown === undefined || !hub.goals.has(shown)
+    const goalOf = (token: string | undefined) => (token === undefined ? undefined : hub.goals.get(token))
+    const isStranger = () => goalOf(shown) === undefined
     const frameBytes = () => (isStranger() ? limits.strangerFrameBytes : limits.frameBytes)
     /** What `hub.bytes` knows of the incomplete line. */
     let counted = 0
-    const roomLeft = () => limits.totalBytes - hub.bytes + counted
+    /** Whose goal knows of it too. */
+    let countedFor: OpenGoal | undefined
+    const roomLeft = () => {
+      const goal = goalOf(shown)
+      const ofGoal = goal === undefined ? Number.POSITIVE_INFINITY : limits.goalBytes - goal.bytes
+      const left = Math.min(limits.totalBytes - hub.bytes, goal === countedFor ? ofGoal : ofGoal - counted)
+      return left + counted
+    }
     const reader = makeFrameReader(() => Math.min(frameBytes(), roomLeft()))
-    const count = () => {
-      hub.bytes += reader.held() - counted
-      counted = reader.held()
+    const countAs = (bytes: number) => {
+      hub.bytes += bytes - counted
+      if (countedFor !== undefined) countedFor.bytes -= counted
+      counted = bytes
+      countedFor = goalOf(shown)
+      if (countedFor !== undefined) countedFor.bytes += bytes
     }
 
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        hub.bytes -= counted
-      })
-    )
+    yield* Effect.addFinalizer(() => Effect.sync(() => countAs(0)))
 
-    const send = (frame: Protocol.ServerFrame) =>
-      Effect.flatMap(answers.offer(Protocol.encode(frame)), (accepted) => (accepted || hungUp ? Effect.void : close))
+    const send = (frame: Protocol.ServerFrame, written: Outgoing["written"] = () => Effect.void) =>
+      Effect.suspend(() => {
+        const outgoing: Outgoing = { text: Protocol.encode(frame), written }
+        unwritten.add(outgoing)
+        return Effect.flatMap(answers.offer(outgoing), (accepted) =>
+          accepted ? Effect.void : Effect.zipRight(end(outgoing, false), hungUp ? Effect.void : close)
+        )
+      })
 
     /** Takes nothing more; what was sent before is still delivered. */
     const hangUp = () => {
@@ -191,19 +228,19 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       return badFrames > limits.badFrames ? Effect.zipRight(told, hangUp()) : told
     }
 
-    const gateOf = (token: string): GoalGate | undefined => {
+    const goalWith = (token: string): OpenGoal | undefined => {
       if (shown !== undefined && sameSecret(token, shown)) return hub.goals.get(shown)
-      let found: GoalGate | undefined
-      for (const [secret, gate] of hub.goals) {
+      let found: OpenGoal | undefined
+      for (const [secret, goal] of hub.goals) {
         if (!sameSecret(token, secret)) continue
-        found = gate
+        found = goal
         shown = secret
       }
       if (found !== undefined) hub.strangers.delete(closed)
       return found
     }
 
-    const ask = (frame: Protocol.Decide, gate: GoalGate, bytes: number) => {
+    const ask = (frame: Protocol.Decide, goal: OpenGoal, bytes: number) => {
       const { id, request } = frame
       const key = JSON.stringify(id)
       if (seen.has(key)) return refuse(id, "This id was used before on this connection: every question needs its own")
@@ -211,23 +248,24 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       if (open.size >= limits.questions) {
         return refuse(id, `More than ${limits.questions} questions are open on this connection: wait for answers`)
       }
-      if (hub.bytes + bytes > limits.totalBytes) return refuse(id, tooMuch)
-      const entry: Open = { bytes, question: undefined }
+      if (hub.bytes + bytes > limits.totalBytes || goal.bytes + bytes > limits.goalBytes) return refuse(id, tooMuch)
+      const entry: Open = { bytes, goal, question: undefined }
       open.set(key, entry)
       hub.bytes += bytes
+      goal.bytes += bytes
       const door: Door = {
         longestUpdate: hub.longestUpdate,
-        onAnswer: (outcome) =>
+        onAnswer: (outcome, handedOver) =>
           Effect.suspend(() => {
             release(key)
-            return send({ kind: "decision", id, response: Protocol.responseOf(outcome) })
+            return send({ kind: "decision", id, response: Protocol.responseOf(outcome) }, handedOver)
           }),
         onWait: (duration) =>
           send({ kind: "waiting", id, timeout_ms: Duration.toMillis(Duration.sum(duration, hub.grace)) })
       }
       const { agent_id: agentId, input, tool, tool_use_id: toolUseId } = request
       return Effect.uninterruptible(
-        Effect.map(gate.ask({ agentId, input, tool, toolUseId }, door), (question) => {
+        Effect.map(goal.gate.ask({ agentId, input, tool, toolUseId }, door), (question) => {
           entry.question = question
         })
       )
@@ -247,13 +285,13 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       const decoded = Protocol.decode(piece.bytes)
       if (Either.isLeft(decoded)) return refuse(Option.getOrNull(decoded.left.id), decoded.left.message)
       const frame = decoded.right
-      const gate = gateOf(frame.token)
-      if (gate === undefined) return refuse(frame.id, "The token is not valid: its goal has ended, or there was none")
+      const goal = goalWith(frame.token)
+      if (goal === undefined) return refuse(frame.id, "The token is not valid: its goal has ended, or there was none")
       switch (frame.kind) {
         case "hello":
           return send({ kind: "welcome", id: frame.id })
         case "decide":
-          return ask(frame, gate, piece.bytes.length)
+          return ask(frame, goal, piece.bytes.length)
         case "cancel":
           return Effect.suspend(() => open.get(JSON.stringify(frame.id))?.question?.withdraw ?? Effect.void)
       }
@@ -278,18 +316,34 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       const chunk = typeof data === "string" ? new TextEncoder().encode(data) : data
       const effects: Array<Effect.Effect<void>> = []
       reader.push(chunk, (piece) => effects.push(onPiece(piece)))
-      count()
+      countAs(reader.held())
       if (guarded) return effects.length === 0 ? undefined : Effect.all(effects, { discard: true })
       guarded = true
       return destroyAtEnd(Effect.zipRight(Effect.all(effects, { discard: true }), Effect.never))
     }
 
-    const deliver: Effect.Effect<void, Socket.SocketError> = Effect.flatMap(answers.takeAll, ([ready, done]) =>
+    /** What is there, and what the fibers have ready that would run next: one write for all of them. */
+    const takeReady = Effect.flatMap(answers.takeAll, ([first, done]) =>
+      Effect.map(
+        done ? Effect.succeed(Chunk.empty<Outgoing>()) : Effect.zipRight(Effect.yieldNow(), answers.clear),
+        (others) => [Chunk.appendAll(first, others), done] as const
+      )
+    )
+
+    const deliver: Effect.Effect<void, Socket.SocketError> = Effect.flatMap(takeReady, ([ready, done]) =>
       Effect.zipRight(
         Chunk.isEmpty(ready)
           ? Effect.void
           : Effect.zipRight(quiet.close, hub.deadlines.set(quiet, writeMillis, close)).pipe(
-              Effect.zipRight(write(Chunk.join(ready, ""))),
+              Effect.zipRight(
+                write(
+                  Chunk.join(
+                    Chunk.map(ready, ({ text }) => text),
+                    ""
+                  )
+                )
+              ),
+              Effect.zipRight(Effect.forEach(ready, (it) => end(it, true), { discard: true })),
               Effect.ensuring(Effect.zipRight(hub.deadlines.clear(quiet), quiet.open))
             ),
         done ? Effect.void : deliver

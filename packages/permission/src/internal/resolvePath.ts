@@ -6,9 +6,12 @@
  * What is true now may be false a moment later: this is an early refusal with a
  * reason, not a confinement.
  */
+import type { PlatformError } from "@effect/platform/Error"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import { matchesWord } from "./glob.js"
+import { isSecret, specialBecause } from "./sensitivePaths.js"
 
 export type PathFact =
   | {
@@ -20,7 +23,13 @@ export type PathFact =
       /** It lies in a directory that belongs to the driver. */
       readonly protected: boolean
     }
-  | { readonly _tag: "Outside" }
+  | {
+      readonly _tag: "Outside"
+      /** Absolute, links followed; absent when it begins with `~`. */
+      readonly real?: string
+      /** As it was named: relative to the workspace when that is where it seems to lie, else absolute. */
+      readonly named: string
+    }
   | { readonly _tag: "Unclear"; readonly why: string }
 
 /** The workspace and what in it nobody may touch. Absolute, links followed. */
@@ -50,7 +59,7 @@ export const resolvePath = (
   if (raw === "") return unclear("it is empty")
   if (raw.includes("\0")) return unclear("it contains a null character")
   if (raw.length > longestPath || raw.split(path.sep).length > mostSegments) return unclear("it is too long")
-  if (raw.startsWith("~")) return Effect.succeed({ _tag: "Outside" })
+  if (raw.startsWith("~")) return Effect.succeed({ _tag: "Outside", named: raw })
   const segments = (path.isAbsolute(raw) ? raw : `${root.named}${path.sep}${raw}`).split(path.sep)
   const absolute = path.normalize(segments.join(path.sep))
   return Effect.gen(function* () {
@@ -65,7 +74,9 @@ export const resolvePath = (
     }
     const real = yield* realOf(fs, path, absolute, 0)
     const relative = below(path, root.real, real)
-    if (relative === undefined) return { _tag: "Outside" } as const
+    if (relative === undefined) {
+      return { _tag: "Outside", real, named: below(path, root.named, absolute) ?? absolute } as const
+    }
     return {
       _tag: "Inside",
       real: relative,
@@ -73,6 +84,79 @@ export const resolvePath = (
       protected: root.protected.some((it) => below(path, it, real) !== undefined)
     } as const
   }).pipe(Effect.catchTag("Unresolvable", ({ why }) => unclear(why)))
+}
+
+const hasPattern = /[*?[]/
+
+/** Files that a pattern is compared with at most. */
+const mostMatches = 2_000
+
+/**
+ * Where a path leads that may be a pattern of the shell: that of the files it stands for of which most has to be said.
+ * Without any it is taken as it is written, as the shell does.
+ */
+export const resolvePattern = (
+  fs: FileSystem.FileSystem,
+  path: Path.Path,
+  root: Root,
+  raw: string
+): Effect.Effect<PathFact> =>
+  Effect.gen(function* () {
+    const literal = yield* resolvePath(fs, path, root, raw)
+    if (!hasPattern.test(raw) || literal._tag !== "Inside") return literal
+    const files = yield* filesOf(fs, path, raw.startsWith(path.sep) ? raw : path.join(root.named, raw))
+    if (files === undefined) return { _tag: "Unclear", why: "it stands for too many files" } as const
+    const facts = yield* Effect.forEach(files, (it) => resolvePath(fs, path, root, it))
+    const worst =
+      facts.find((it) => it._tag === "Unclear") ??
+      facts.find((it) => it._tag === "Outside") ??
+      facts.find((it) => it._tag === "Inside" && (isSpecial(it.real) || it.protected)) ??
+      facts.find((it) => it._tag === "Inside" && it.real !== it.named && isSecret(it.real))
+    return worst ?? literal
+  })
+
+const isSpecial = (relative: string): boolean => relative === "" || specialBecause(relative) !== undefined
+
+/** The files that a pattern stands for; none when they are too many. What cannot be listed has none. */
+const filesOf = (
+  fs: FileSystem.FileSystem,
+  path: Path.Path,
+  pattern: string
+): Effect.Effect<ReadonlyArray<string> | undefined> =>
+  Effect.gen(function* () {
+    let found: ReadonlyArray<string> = [path.sep]
+    for (const segment of pattern.split(path.sep).filter((it) => it !== "")) {
+      if (!hasPattern.test(segment)) {
+        found = found.map((it) => path.join(it, segment))
+        continue
+      }
+      // As `matchesWord`; what stands in brackets is any one character here.
+      const word = segment.replace(/\[[!^]?\]?[^\]]*\]/g, "?").replace(/\*+/g, "*")
+      const listed = yield* Effect.forEach(found, (directory) =>
+        Effect.map(
+          Effect.orElseSucceed(fs.readDirectory(directory), (): ReadonlyArray<string> => []),
+          (names) =>
+            names
+              .filter((it) => (segment.startsWith(".") || !it.startsWith(".")) && matchesWord(word, it))
+              .map((it) => path.join(directory, it))
+        )
+      )
+      found = listed.flat()
+      if (found.length > mostMatches) return undefined
+    }
+    return found
+  })
+
+/** Where a path leads as its text has it, for a workspace that is no longer there: no link is followed. */
+export const readPath = (path: Path.Path, workspace: string, raw: string): PathFact => {
+  if (raw === "") return { _tag: "Unclear", why: "it is empty" }
+  if (raw.includes("\0")) return { _tag: "Unclear", why: "it contains a null character" }
+  if (raw.startsWith("~")) return { _tag: "Outside", named: raw }
+  const absolute = path.resolve(workspace, raw)
+  const relative = below(path, workspace, absolute)
+  return relative === undefined
+    ? { _tag: "Outside", real: absolute, named: absolute }
+    : { _tag: "Inside", real: relative, named: relative, protected: false }
 }
 
 /** The workspace's root as `resolvePath` needs it; none when it cannot be read. */
@@ -104,6 +188,8 @@ const replaceRoot = (path: Path.Path, root: Root, absolute: string): string | un
   return relative === undefined ? undefined : path.join(root.real, relative)
 }
 
+const isNotFound = (error: PlatformError) => error._tag === "SystemError" && error.reason === "NotFound"
+
 const realOf = (
   fs: FileSystem.FileSystem,
   path: Path.Path,
@@ -112,14 +198,17 @@ const realOf = (
 ): Effect.Effect<string, Unresolvable> =>
   fs.realPath(absolute).pipe(
     Effect.catchAll((error) => {
-      if (error._tag !== "SystemError" || error.reason !== "NotFound") {
+      if (!isNotFound(error)) {
         return Effect.fail(new Unresolvable("it cannot be followed to its end"))
       }
       const parent = path.dirname(absolute)
       if (parent === absolute) return Effect.fail(new Unresolvable("there is no such root"))
       return Effect.gen(function* () {
         const name = path.join(yield* realOf(fs, path, parent, links), path.basename(absolute))
-        const target = yield* Effect.option(fs.readLink(name))
+        const target = yield* Effect.asSome(fs.readLink(name)).pipe(
+          Effect.catchIf(isNotFound, () => Effect.succeedNone),
+          Effect.mapError(() => new Unresolvable("it cannot be followed to its end"))
+        )
         if (target._tag === "None") return name
         // A link to nothing: whoever writes to it makes the file that it points to.
         if (links >= mostLinks) return yield* Effect.fail(new Unresolvable("it runs through too many symbolic links"))

@@ -48,6 +48,8 @@ export interface Asking {
   readonly ticket: GateTicket
   /** Interrupting it withdraws the question. */
   readonly ask: (call: ToolCall) => Effect.Effect<Response>
+  /** Breaks the connection, where there is one. Resolves when the gate has had time to see it. */
+  readonly drop: Effect.Effect<void>
 }
 
 export interface Door {
@@ -69,6 +71,7 @@ export const inProcess: Door = {
         register: (registration) =>
           Effect.map(gate.register(registration), (ticket) => ({
             ticket,
+            drop: Effect.void,
             ask: (call) => Effect.map(ticket.decide(call), responseOf)
           }))
       }
@@ -105,6 +108,15 @@ export const socket: Door = {
             let last = 0
             return {
               ticket,
+              drop: Effect.gen(function* () {
+                client.socket.destroy()
+                // Who is answered on another connection after this knows that the gate has looked at all of them.
+                const other = yield* Effect.orDie(connectClient(path))
+                for (const id of [1, 2]) {
+                  yield* other.send({ kind: "hello", id, token: Redacted.value(token) })
+                  yield* other.take(byId(id))
+                }
+              }).pipe(Effect.scoped),
               ask: ({ agentId, input, tool, toolUseId }) =>
                 Effect.gen(function* () {
                   const id = ++last

@@ -25,6 +25,10 @@ export const recording = (changes: Partial<GateRegistration> = {}) =>
       goalId,
       workspace: "/",
       criteriaCommands: [],
+      description: "Make the tests pass",
+      onApproval: () => Effect.void,
+      review: (_request, _key, outcome) => Effect.succeed(outcome),
+      claimMessages: Effect.succeedNone,
       onRequest: (request) => Ref.update(requests, (it) => [...it, request]),
       onDecision: (decision) => Ref.update(decisions, (it) => [...it, decision]),
       ...changes

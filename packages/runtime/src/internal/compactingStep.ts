@@ -33,7 +33,7 @@ export const compactingStep = (
         run,
         turn,
         watch,
-        turnOf(run.sessions.acquire, ({ session }) => Effect.succeed(session.compact(focus)))
+        turnOf(run.sessions.acquire, ({ session }) => Effect.succeed(session.compact(control.redactor.text(focus))))
       )
     )
     const charged = charge(state.usage, report.tokens, report.costUsd)
@@ -44,7 +44,7 @@ export const compactingStep = (
     const summary = Option.filter(
       Option.flatMap(report.compacted, (it) => it.summary),
       (text) => succeeded && text.trim() !== ""
-    )
+    ).pipe(Option.map(control.redactor.text))
     if (Option.isSome(summary)) yield* storeSummary(run, turn, summary.value)
     const before = Option.orElse(
       Option.flatMap(report.compacted, (it) => it.before),

@@ -3,7 +3,7 @@ import type { AgentError, AgentEvent } from "@driver/agent/Agent"
 import { AgentActivity } from "@driver/domain/DriverEvent"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import { activityOf } from "../Activity.js"
 import * as Attempt from "../Attempt.js"
 import type { BudgetWatch, GoalRun } from "../GoalRun.js"
@@ -14,10 +14,11 @@ export const drainTurn = <R>(
   watch: BudgetWatch,
   events: Stream.Stream<AgentEvent, AgentError, R>
 ): Effect.Effect<Attempt.AttemptReport, never, R> =>
-  Attempt.drain(events, {
+  // Clean from here on: whatever is cut short later is not cut in the middle of a secret.
+  Attempt.drain(Stream.mapError(Stream.map(events, run.control.redactor.value), run.control.redactor.value), {
     timeout: watch.timeout,
     timeoutIsBudget: watch.timeoutIsBudget,
-    budgetReached: watch.reached,
+    stopped: watch.stopped,
     onMetered: watch.onMetered,
     onEvent: (event) =>
       Effect.zipRight(

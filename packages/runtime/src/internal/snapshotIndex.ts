@@ -142,18 +142,28 @@ export const makeSnapshotIndex = Effect.gen(function* () {
 
   /** Our index keeps an ignored file exactly when the agent's index does. Resolves with those the agent tracks and that are absent. */
   const reconcileIgnored = Effect.fnUntraced(function* (store: SnapshotStore) {
-    const ours = new Set(yield* listIgnored(store, path.join(store.state, "index")))
-    const agents = Option.isNone(store.admin)
-      ? new Set<string>()
-      : yield* listIgnored(store, path.join(store.admin.value, "index")).pipe(
-          Effect.map((names) => new Set(names)),
-          // A split or damaged index of the agent's: what we track stays tracked.
-          Effect.catchIf(
-            (error) => error.reason === "exit",
-            (error) =>
-              Effect.logWarning(`The index of ${store.workTree} cannot be read: ${error.detail}`).pipe(Effect.as(ours))
-          )
-        )
+    const [ourNames, agentNames] = yield* Effect.all(
+      [
+        listIgnored(store, path.join(store.state, "index")),
+        Option.match(store.admin, {
+          onNone: () => Effect.succeed<ReadonlyArray<string> | undefined>([]),
+          onSome: (admin) =>
+            listIgnored(store, path.join(admin, "index")).pipe(
+              // A split or damaged index of the agent's: what we track stays tracked.
+              Effect.catchIf(
+                (error) => error.reason === "exit",
+                (error) =>
+                  Effect.logWarning(`The index of ${store.workTree} cannot be read: ${error.detail}`).pipe(
+                    Effect.as(undefined)
+                  )
+              )
+            )
+        })
+      ],
+      { concurrency: 2 }
+    )
+    const ours = new Set(ourNames)
+    const agents = new Set(agentNames ?? ourNames)
     const dropped = [...ours].filter((name) => !agents.has(name))
     if (dropped.length > 0) {
       yield* raw(store, { args: ["update-index", "-z", "--index-info"], stdin: removals(store, dropped) })

@@ -25,7 +25,6 @@ import type { Acceptance, AcceptanceError } from "../Acceptance.js"
 import type * as Attempt from "../Attempt.js"
 import { CompactPolicy } from "../CompactPolicy.js"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
-import * as GoalControl from "../GoalControl.js"
 import type { GoalRun } from "../GoalRun.js"
 import { afterTurn, countsAsTurn, countTurn, type LoopState, Next, Phase, routeOf } from "../LoopState.js"
 import { PostTurnHooks } from "../PostTurnHooks.js"
@@ -53,11 +52,13 @@ export const workingStep = (
     const { control, goal } = run
     const goalId = goal.id
     const turn = state.usage.turns + 1
-    const messages = [...state.carry.messages, ...(yield* GoalControl.takeMessages(control))]
+    const messages = [...state.carry.messages, ...(yield* control.messages.take).map(({ text }) => text)]
     const decisionsBefore = (yield* run.denials).decisions
 
     const [{ checkpoint, judged, report }, elapsed] = yield* run.metered(state.usage, (watch) =>
       Effect.gen(function* () {
+        // The agent starts while the checkpoint is made; it does nothing before it has its prompt.
+        yield* run.sessions.prepare
         const checkpoint = yield* makeCheckpoint(run, turn)
         yield* control.publish(new AttemptStarted({ goalId, turn, usage: state.usage }))
         yield* run.ticket.startTurn(turn)
@@ -67,7 +68,7 @@ export const workingStep = (
           watch,
           turnOf(run.sessions.acquire, (open) =>
             Effect.map(promptOf(run, state, { messages, turn, fresh: open.fresh }), (prompt) =>
-              open.session.turn({ prompt, turn })
+              open.session.turn({ prompt: control.redactor.text(prompt), turn })
             )
           )
         )
@@ -98,7 +99,8 @@ export const workingStep = (
       })
     )
     const usage = countTurn(charged, route.next)
-    const finalText = report.end._tag === "Claimed" ? Option.some(report.end.text) : Option.none()
+    const finalText =
+      report.end._tag === "Claimed" ? Option.some(control.redactor.text(report.end.text)) : Option.none()
     yield* SubscriptionRef.update(control.progress, (it) => ({
       ...it,
       usage,

@@ -44,8 +44,13 @@ export const makeWorktrees = Effect.fnUntraced(function* (
     repository: Repository,
     goalId: GoalId
   ): Effect.fn.Return<{ readonly tip: string; readonly base: string; readonly existed: boolean }, Failure> {
-    const branch = yield* snapshots.resolveBranch(repository, fullBranch(goalId))
-    const base = yield* snapshots.resolveBranch(repository, baseReference(goalId))
+    const [branch, base] = yield* Effect.all(
+      [
+        snapshots.resolveBranch(repository, fullBranch(goalId)),
+        snapshots.resolveBranch(repository, baseReference(goalId))
+      ],
+      { concurrency: 2 }
+    )
     if (Option.isSome(branch) && Option.isSome(base)) {
       return { tip: branch.value, base: base.value, existed: true }
     }
@@ -220,13 +225,16 @@ export const makeWorktrees = Effect.fnUntraced(function* (
       yield* fs.writeFileString(unfinished, "")
       yield* fs.makeDirectory(worktree)
     }
-    const registered = yield* Effect.gen(function* () {
+    const register = Effect.gen(function* () {
       const branch = yield* ensureBranch(repository, goalId)
       return { ...branch, ...(yield* registerWorktree(repository, goalId, worktree)) }
     }).pipe(
       withRepositoryLock(repository.common),
       Effect.tapError(() => (fresh ? Effect.ignore(removeWhenEmpty(worktree)) : Effect.void))
     )
+    const [registered, settings] = yield* Effect.all([register, checkoutSettings(repository.common)], {
+      concurrency: 2
+    })
     const record = new WorktreeRecord({
       goalId,
       path: worktree,
@@ -236,7 +244,7 @@ export const makeWorktrees = Effect.fnUntraced(function* (
       objectFormat: repository.objectFormat
     })
     const store = storeOf(record)
-    yield* snapshots.prepare(store, yield* checkoutSettings(repository.common))
+    yield* snapshots.prepare(store, settings)
     if (registered.files === "to write" || resumed) {
       yield* fs.writeFileString(unfinished, "")
       yield* snapshots.forgetIndex(store)

@@ -19,9 +19,10 @@ import { GoalLoop } from "@driver/runtime/GoalLoop"
 import type { GoalLoopSettings } from "@driver/runtime/GoalLoopSettings"
 import { type PostTurnHook, PostTurnHooks } from "@driver/runtime/PostTurnHooks"
 import { ReplayDecision, type ReplayInput, ReplayPolicy } from "@driver/runtime/ReplayPolicy"
-import { StuckDecision, type StuckInput, StuckPolicy } from "@driver/runtime/StuckPolicy"
+import { CallDecision, type CallInput, StuckDecision, type StuckInput, StuckPolicy } from "@driver/runtime/StuckPolicy"
+import { Workspace, type WorkspaceError } from "@driver/runtime/Workspace"
 import * as WorkspaceMemory from "@driver/runtime/WorkspaceMemory"
-import { DateTime, Duration, Effect, Layer, Option, Ref } from "effect"
+import { Context, DateTime, Duration, Effect, Layer, Option, Ref } from "effect"
 
 export const goalId = GoalId.make("11111111-1111-4111-8111-111111111111")
 export const otherGoalId = GoalId.make("22222222-2222-4222-8222-222222222222")
@@ -49,6 +50,11 @@ export interface World {
   readonly replay?: (input: ReplayInput) => ReplayDecision
   readonly compact?: (input: CompactInput) => Option.Option<CompactRequest>
   readonly stuck?: (input: StuckInput) => StuckDecision
+  readonly stuckCall?: (input: CallInput) => CallDecision
+  /** Default: in memory. */
+  readonly decisions?: Layer.Layer<DecisionStore>
+  /** Why accepted work cannot be handed over. */
+  readonly undeliverable?: WorkspaceError
   readonly settings?: Partial<GoalLoopSettings>
   readonly hooks?: ReadonlyArray<PostTurnHook>
 }
@@ -89,7 +95,17 @@ export const services = (world: World) =>
       world.answer ?? (() => new AllowOnce({ updatedInput: Option.none(), rationale: "test" }))
     ),
     scriptedAcceptance(world.verdicts ?? []),
-    WorkspaceMemory.layer({ diffs: world.diffs ?? [] }),
+    WorkspaceMemory.layer({ diffs: world.diffs ?? [] }).pipe(
+      Layer.map((context) => {
+        const { undeliverable } = world
+        return undeliverable === undefined
+          ? context
+          : Context.add(context, Workspace, {
+              ...Context.get(context, Workspace),
+              deliver: () => Effect.fail(undeliverable)
+            })
+      })
+    ),
     Layer.succeed(ReplayPolicy, {
       decide: world.replay ?? (() => ReplayDecision.NextTurn({ rollbackTo: Option.none() }))
     }),
@@ -97,11 +113,14 @@ export const services = (world: World) =>
       decide: world.compact ?? (() => Option.none()),
       focus: (description) => `continue goal: ${description}`
     }),
-    Layer.succeed(StuckPolicy, { decide: world.stuck ?? (() => StuckDecision.Fine()) }),
+    Layer.succeed(StuckPolicy, {
+      decide: world.stuck ?? (() => StuckDecision.Fine()),
+      decideCall: world.stuckCall ?? (() => CallDecision.Fine())
+    }),
     PostTurnHooks.layer(world.hooks ?? []),
     BindingStore.layerMemory(),
     CompactSummaryStore.layerMemory,
-    DecisionStore.layerMemory,
+    world.decisions ?? DecisionStore.layerMemory,
     EventSink.layerMemory
   )
 

@@ -1,4 +1,5 @@
 /** The three places a store can be: one contract for all of them. */
+import { Approvals } from "@driver/permission/Approvals"
 import { type BindingExpiry, BindingStore } from "@driver/runtime/BindingStore"
 import { CompactSummaryStore } from "@driver/runtime/CompactSummaryStore"
 import { DecisionStore } from "@driver/runtime/DecisionStore"
@@ -10,7 +11,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import { Effect, Layer } from "effect"
 import { hasPostgres, layerPostgresTest } from "./postgres.js"
 
-export type AllStores = BindingStore | CompactSummaryStore | DecisionStore
+export type AllStores = Approvals | BindingStore | CompactSummaryStore | DecisionStore
 
 export interface Backend {
   readonly name: string
@@ -33,7 +34,12 @@ export const memory: Backend = {
   name: "memory",
   available: true,
   stores: (expiry) =>
-    Layer.mergeAll(BindingStore.layerMemory(expiry), CompactSummaryStore.layerMemory, DecisionStore.layerMemory)
+    Layer.mergeAll(
+      BindingStore.layerMemory(expiry),
+      CompactSummaryStore.layerMemory,
+      DecisionStore.layerMemory,
+      Approvals.layerMemory
+    )
 }
 
 /** Those with a database, and that database. */

@@ -1,4 +1,4 @@
-import { dropTorn, mark, redact } from "@driver/runtime/Redaction"
+import { dropTorn, mark, redact } from "@driver/domain/Redaction"
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck, Redacted } from "effect"
 
@@ -43,6 +43,22 @@ describe("Redaction", () => {
     it("does not look for short ones, which are ordinary words", () => {
       assert.strictEqual(redact("a test is a test", known("test", "", " ")), "a test is a test")
       assert.strictEqual(redact("sixsix", known("sixsix")), mark)
+    })
+
+    it("takes out what a cut has left of one", () => {
+      const secrets = known("open sesame now")
+      assert.strictEqual(redact("he said open sesa… and left", secrets), `he said ${mark}… and left`)
+      assert.strictEqual(redact("he said open… and left", secrets), "he said open… and left")
+      assert.strictEqual(redact("no cut: open sesa", secrets), "no cut: open sesa")
+      for (const begun of [
+        join("gh", "p_a1B"),
+        join("sk-", "ant-api03-x"),
+        join("npm", "_a1"),
+        join("eyJ", "hbGciOi")
+      ]) {
+        assert.strictEqual(clean(`before ${begun}… after`), `before ${mark}… after`)
+        assert.strictEqual(clean(`before ${begun} after`), `before ${begun} after`)
+      }
     })
 
     it("takes dollar signs in them literally", () => {

@@ -17,7 +17,19 @@ export const minimumLength = 6
 
 /** The text without these values and without what looks like a key. */
 export const redact = (text: string, secrets: ReadonlyArray<Redacted.Redacted<string>>): string =>
-  redactAssignments(redactTokens(redactPrivateKeys(redactKnown(text, secrets))))
+  redactor(secrets)(text)
+
+/** The same for many texts. */
+export const redactor = (secrets: ReadonlyArray<Redacted.Redacted<string>>): ((text: string) => string) => {
+  const forms = formsOf(secrets)
+  return (text) => redactCut(redactAssignments(redactTokens(redactPrivateKeys(redactKnown(text, forms)))), forms)
+}
+
+/** Whether a value under this name is a secret, whatever it looks like. */
+export const isSecretName = (name: string): boolean => secretName.test(name)
+
+const secretName =
+  /(?:^|[^a-z])(?:password|passwd|secret|(?:api|access|auth|private)[_-]?(?:key|token)|token|authorization)$/i
 
 /**
  * Takes away what a cut may have left of a secret at the beginning of a text, where
@@ -37,8 +49,8 @@ const tornLength = (text: string, form: string): number => {
   return 0
 }
 
-const redactKnown = (text: string, secrets: ReadonlyArray<Redacted.Redacted<string>>): string =>
-  formsOf(secrets).reduce((clean, form) => (clean.includes(form) ? clean.replaceAll(form, mark) : clean), text)
+const redactKnown = (text: string, forms: ReadonlyArray<string>): string =>
+  forms.reduce((clean, form) => (clean.includes(form) ? clean.replaceAll(form, mark) : clean), text)
 
 /** Longest first: a secret that contains another one goes as a whole. */
 const formsOf = (secrets: ReadonlyArray<Redacted.Redacted<string>>): ReadonlyArray<string> => {
@@ -118,6 +130,31 @@ const tokens: ReadonlyArray<RegExp> = [
 ]
 
 const redactTokens = (text: string): string => tokens.reduce((clean, token) => clean.replace(token, mark), text)
+
+/** The beginning of a key, before the sign of a cut. */
+const cutToken =
+  /(?<![\w-])(?:sk-ant-|sk-proj-|gh[pousr]_|github_pat_|glpat-|npm_|pypi-|hf_|AKIA|ASIA|AIza|ya29\.|[srp]k_(?:live|test)_|SG\.|xox[abeoprs]-|xapp-|eyJ)[\w.-]{1,512}(?=…)/g
+
+/** How many cuts are looked at for beginnings of known values. */
+const mostCuts = 100
+
+/** What a cut has left of a secret before its `…`. */
+const redactCut = (text: string, forms: ReadonlyArray<string>): string => {
+  if (!text.includes("…")) return text
+  const parts = text.replace(cutToken, mark).split("…")
+  return parts
+    .map((part, index) => (index === parts.length - 1 || index >= mostCuts ? part : withoutBeginning(part, forms)))
+    .join("…")
+}
+
+const withoutBeginning = (text: string, forms: ReadonlyArray<string>): string => {
+  for (const form of forms) {
+    for (let length = Math.min(form.length - 1, text.length); length >= minimumLength; length--) {
+      if (text.endsWith(form.slice(0, length))) return text.slice(0, -length) + mark
+    }
+  }
+  return text
+}
 
 type Assignment = readonly [RegExp, (match: ReadonlyArray<string>) => string]
 

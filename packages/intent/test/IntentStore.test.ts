@@ -1,0 +1,4 @@
+import { IntentStore } from "@driver/intent/IntentStore"
+import { intentStoreContract } from "./support/intentStoreContract.js"
+
+intentStoreContract("memory", () => IntentStore.layerMemory)

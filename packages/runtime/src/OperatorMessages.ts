@@ -1,0 +1,123 @@
+/**
+ * The operator's messages to one goal that have not reached its agent yet, oldest
+ * first. Each leaves by one way only: with a prompt, with an answer of the gate, or
+ * into the running turn.
+ *
+ *   add ─▶ waiting ─┬─ take ────────────────────────────▶ a prompt has them
+ *             ▲     └─ claim ─▶ claimed ─┬─ delivered ──▶ the agent has them
+ *             └───────────────────────────┴─ give back
+ *
+ * While some are claimed nobody else gets any, so that none overtakes another: a
+ * claim is over when an answer is written, which is soon. What is given back waits
+ * before what came meanwhile.
+ */
+import { randomUuid } from "@driver/agent/PermissionGate"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+
+export interface Message {
+  /** A UUID, minted when the message came in. Joins the events about it. */
+  readonly id: string
+  readonly text: string
+}
+
+/** All messages that waited, held for one answer. The first of the two counts, and each can be called again. */
+export interface Claim {
+  /** Oldest first, at least one. */
+  readonly messages: ReadonlyArray<Message>
+  /** The agent has them. Resolves with whether this call was the one that counted. */
+  readonly delivered: Effect.Effect<boolean>
+  /** The agent has not got them: they wait again, before the others. */
+  readonly giveBack: Effect.Effect<void>
+}
+
+export interface OperatorMessages {
+  /** Resolves with the message and with how many wait now. */
+  readonly add: (text: string) => Effect.Effect<{ readonly message: Message; readonly waiting: number }>
+  /** Takes all for a prompt. While some are claimed it waits until that is over. */
+  readonly take: Effect.Effect<ReadonlyArray<Message>>
+  /** None when nothing waits, or when others are claimed. Resolves at once. */
+  readonly claim: Effect.Effect<Option.Option<Claim>>
+  /** Waits a moment until nothing is claimed; what then still is, is given back, and counts as not delivered. */
+  readonly close: Effect.Effect<void>
+  /** How many have not reached the agent. */
+  readonly size: Effect.Effect<number>
+  /** Resolves when at least one waits, at once when one does. */
+  readonly arrived: Effect.Effect<void>
+}
+
+interface State {
+  readonly waiting: ReadonlyArray<Message>
+  /** Compared by identity. */
+  readonly claimed: Option.Option<ReadonlyArray<Message>>
+}
+
+export const make: Effect.Effect<OperatorMessages> = Effect.gen(function* () {
+  const state = yield* SubscriptionRef.make<State>({ waiting: [], claimed: Option.none() })
+
+  const settled = Effect.flatMap(SubscriptionRef.get(state), ({ claimed }) =>
+    Option.isNone(claimed)
+      ? Effect.void
+      : Stream.runDrain(Stream.takeUntil(state.changes, (it) => Option.isNone(it.claimed)))
+  )
+
+  const take: Effect.Effect<ReadonlyArray<Message>> = Effect.flatMap(
+    SubscriptionRef.modify(state, (it) =>
+      Option.isSome(it.claimed)
+        ? [Option.none<ReadonlyArray<Message>>(), it]
+        : [Option.some(it.waiting), { ...it, waiting: [] }]
+    ),
+    Option.match({ onNone: () => Effect.zipRight(settled, take), onSome: Effect.succeed })
+  )
+
+  const claimOf = (messages: ReadonlyArray<Message>): Claim => {
+    const end = (waiting: (it: State) => ReadonlyArray<Message>) =>
+      SubscriptionRef.modify(state, (it) =>
+        Option.isSome(it.claimed) && it.claimed.value === messages
+          ? [true, { waiting: waiting(it), claimed: Option.none() }]
+          : [false, it]
+      )
+    return {
+      messages,
+      delivered: end((it) => it.waiting),
+      giveBack: Effect.asVoid(end((it) => [...messages, ...it.waiting]))
+    }
+  }
+
+  return {
+    add: (text) =>
+      Effect.flatMap(randomUuid, (id) =>
+        SubscriptionRef.modify(state, (it) => {
+          const message: Message = { id, text }
+          const waiting = [...it.waiting, message]
+          return [
+            { message, waiting: waiting.length },
+            { ...it, waiting }
+          ]
+        })
+      ),
+    take,
+    claim: SubscriptionRef.modify(state, (it) =>
+      Option.isSome(it.claimed) || it.waiting.length === 0
+        ? [Option.none(), it]
+        : [Option.some(claimOf(it.waiting)), { waiting: [], claimed: Option.some(it.waiting) }]
+    ),
+    close: settled.pipe(
+      Effect.interruptible,
+      Effect.timeoutOption("1 second"),
+      Effect.zipRight(
+        SubscriptionRef.update(state, ({ claimed, waiting }) => ({
+          waiting: [...Option.getOrElse(claimed, () => []), ...waiting],
+          claimed: Option.none()
+        }))
+      )
+    ),
+    size: Effect.map(
+      SubscriptionRef.get(state),
+      ({ claimed, waiting }) => waiting.length + Option.match(claimed, { onNone: () => 0, onSome: (it) => it.length })
+    ),
+    arrived: Effect.asVoid(Stream.runHead(Stream.filter(state.changes, ({ waiting }) => waiting.length > 0)))
+  }
+})
