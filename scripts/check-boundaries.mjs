@@ -24,6 +24,10 @@ const mayImport = {
     "@driver/runtime"
   ],
   stub: ["yaml", "node:"],
+  server: [...effect, "@driver/domain", "@driver/agent", "@driver/permission", "@driver/runtime"],
+  nats: ["effect", "@nats-io/jetstream", "@nats-io/transport-node", "@driver/domain", "@driver/runtime"],
+  telemetry: [...effect, "@effect/opentelemetry", "@opentelemetry/api", "@driver/domain", "@driver/runtime"],
+  simulation: ["effect", "@driver/domain", "@driver/agent", "@driver/runtime"],
   cli: [
     ...effect,
     "@effect/platform-node",
@@ -39,9 +43,12 @@ const mayImport = {
     "@driver/domain",
     "@driver/agent",
     "@driver/intent",
+    "@driver/nats",
     "@driver/permission",
     "@driver/runtime",
-    "@driver/store"
+    "@driver/server",
+    "@driver/store",
+    "@driver/telemetry"
   ]
 }
 

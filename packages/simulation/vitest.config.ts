@@ -1,0 +1,12 @@
+import { defineProject } from "vitest/config"
+
+export default defineProject({
+  test: {
+    name: "simulation",
+    include: ["test/**/*.test.ts"],
+    setupFiles: ["../../scripts/vitest-setup.mjs"],
+    // A guard against what hangs, not a measure of speed: machines differ.
+    testTimeout: 60_000,
+    hookTimeout: 60_000
+  }
+})
