@@ -29,6 +29,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as ToolSpans from "./ToolSpans.js"
 
 /** The gate could not be set up for a goal. */
 export class GateError extends Schema.TaggedError<GateError>()("GateError", {
@@ -69,6 +70,8 @@ export interface GateTicket {
   readonly startTurn: (turn: number) => Effect.Effect<void>
   /** Called by the loop when the agent has a new session: clears what was allowed for the session. */
   readonly startSession: Effect.Effect<void>
+  /** The spans of the goal's tool calls, to be told of each turn. Absent: decisions are told where they are asked for. */
+  readonly spans?: ToolSpans.ToolSpans
 }
 
 /** The operator's messages that go to the agent with one answer. The first of the two effects counts. */
@@ -132,10 +135,16 @@ const registerScripted = (
 ): Effect.Effect<GateTicket> =>
   Effect.gen(function* () {
     const turn = yield* Ref.make(0)
+    const spans = yield* ToolSpans.make
     const { goalId, workspace } = registration
     const decide = (call: ToolCall) =>
       Effect.gen(function* () {
-        const now = yield* Ref.get(turn)
+        const at = yield* Ref.get(turn)
+        const span = yield* spans.deciding(call, { goalId, turn: at })
+        return yield* Effect.tap(span.within(decideAt(call, at)), span.end)
+      })
+    const decideAt = (call: ToolCall, now: number) =>
+      Effect.gen(function* () {
         const { agentId, input, tool, toolUseId } = call
         const request = new PermissionRequest({
           goalId,
@@ -180,7 +189,8 @@ const registerScripted = (
       socket: Option.none(),
       decide,
       startTurn: (number) => Ref.set(turn, number),
-      startSession: Effect.void
+      startSession: Effect.void,
+      spans
     }
   })
 

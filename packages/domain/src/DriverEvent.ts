@@ -22,6 +22,18 @@ export class GoalStarted extends Schema.Class<GoalStarted>("GoalStarted")({
   goal: Goal
 }) {}
 
+/** A driver goes on with a goal that another one left in the middle. (ours) */
+export class GoalRecovered extends Schema.Class<GoalRecovered>("GoalRecovered")({
+  _tag: tag("GoalRecovered", "goal_recovered"),
+  goalId,
+  /** Turns done so far. */
+  turn: Schema.NonNegativeInt,
+  /** A turn was cut off, and is done again. */
+  cut: Schema.Boolean,
+  /** Names the process that goes on. */
+  driver: Schema.String
+}) {}
+
 /** The last event of a goal, exactly once, however it ended. */
 export class GoalCompleted extends Schema.Class<GoalCompleted>("GoalCompleted")({
   _tag: tag("GoalCompleted", "goal_completed"),
@@ -229,6 +241,7 @@ export class GoalSleeping extends Schema.Class<GoalSleeping>("GoalSleeping")({
 
 export const DriverEvent = Schema.Union(
   GoalStarted,
+  GoalRecovered,
   GoalCompleted,
   AttemptStarted,
   AttemptCompleted,
@@ -259,6 +272,7 @@ export type DriverEvent = typeof DriverEvent.Type
 
 const subjects: { readonly [Tag in DriverEvent["_tag"]]: string } = {
   GoalStarted: "agent.driver.goal.started",
+  GoalRecovered: "agent.driver.goal.recovered",
   GoalCompleted: "agent.driver.goal.completed",
   AttemptStarted: "agent.driver.attempt.started",
   AttemptCompleted: "agent.driver.attempt.completed",
@@ -289,10 +303,14 @@ const subjects: { readonly [Tag in DriverEvent["_tag"]]: string } = {
 /** Where an event is published on a message bus. */
 export const subjectOf = (event: DriverEvent): string => subjects[event._tag]
 
+/** Tells an event from another variant of a union that holds events too; not a check of its fields. */
+export const isDriverEvent = (value: { readonly _tag: string }): value is DriverEvent =>
+  Object.hasOwn(subjects, value._tag)
+
 /** An event with its place in the goal's sequence. */
 export class StoredEvent extends Schema.Class<StoredEvent>("StoredEvent")({
   goalId,
-  /** From 1, without gaps per goal and run of the driver. */
+  /** Grows with each event of the goal, over restarts too; not by one: steps of the loop have their places between. */
   sequence: Schema.Int.pipe(Schema.positive()),
   /** Unique over restarts: lets a bus drop duplicates. */
   messageId: key(Schema.String, "message_id"),

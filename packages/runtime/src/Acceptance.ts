@@ -20,6 +20,7 @@ import {
   type Shell
 } from "@driver/domain/Goal"
 import { redact } from "@driver/domain/Redaction"
+import { content, SpanAttribute, SpanContentAttribute, SpanName } from "@driver/domain/Spans"
 import { nearest } from "@driver/domain/StrictDecode"
 import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import type * as PlatformError from "@effect/platform/Error"
@@ -39,6 +40,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { ParentSpan } from "effect/Tracer"
 import { type BoundedRegex, compile } from "./BoundedRegex.js"
 import { CriterionRegistry } from "./CriterionRegistry.js"
 import { cutHead, ofOutput, plain } from "./Evidence.js"
@@ -121,7 +123,9 @@ export class Acceptance extends Context.Tag("@driver/runtime/Acceptance")<
   > =>
     Layer.effect(
       Acceptance,
-      Effect.map(Effect.context<Evaluators>(), (context) => {
+      Effect.map(Effect.context<Evaluators>(), (built) => {
+        // A span that was open when this was built has nothing to do with the goals.
+        const context = Context.omit(ParentSpan)(built)
         const all: AcceptanceSettings = { ...defaults, ...settings }
         return {
           evaluate: Effect.fn("Acceptance.evaluate")(
@@ -204,6 +208,7 @@ const evaluate = (
           findingOf(task, goal, workspace, settings).pipe(
             Effect.timed,
             Effect.map(([elapsed, finding]) => resultOf(task, finding, elapsed, settings)),
+            (it) => inSpan(task, goal, it),
             Effect.tap((result) => telling.withPermits(1)(onResult(result)))
           ),
         { concurrency: settings.concurrency }
@@ -284,6 +289,40 @@ const findingOf = (
       return answered(ofJudge(task.criterion, goal, settings, fail), settings, fail)
   }
 }
+
+const kinds = { Custom: "custom", FileMatches: "file_matches", LlmJudge: "llm_judge", Shell: "shell" } as const
+
+const inSpan = <E, R>(
+  { criterion, index }: Task,
+  goal: Goal,
+  evaluation: Effect.Effect<CriterionResult, E, R>
+): Effect.Effect<CriterionResult, E, R> =>
+  Effect.useSpan(
+    SpanName.criterion,
+    {
+      captureStackTrace: false,
+      attributes: {
+        [SpanAttribute.goalId]: goal.id,
+        [SpanAttribute.criterionIndex]: index,
+        [SpanAttribute.criterionKind]: kinds[criterion._tag],
+        [SpanContentAttribute.criterion]: content(() => describeCriterion(criterion))
+      }
+    },
+    (span) =>
+      Effect.tap(Effect.withParentSpan(evaluation, span), (result) =>
+        Effect.sync(() => {
+          span.attribute(SpanAttribute.criterionPassed, result.passed)
+          span.attribute(
+            SpanAttribute.criterionEvidence,
+            Option.match(result.evidence, { onNone: () => 0, onSome: (text) => text.length })
+          )
+          span.attribute(
+            SpanContentAttribute.criterionMessage,
+            content(() => result.message)
+          )
+        })
+      )
+  )
 
 const resultOf = (
   { criterion, index }: Task,

@@ -29,6 +29,8 @@ export type AttemptEnd = Data.TaggedEnum<{
     /** Whose fault it is when it ends the goal: the agent cannot be used, or is not what we think it is. */
     readonly by: "policy" | "driver"
   }
+  /** The operator ended the turn to give the work another direction. */
+  Redirected: {}
   /** A budget was used up in the middle of the turn, which was stopped for it. */
   BudgetReached: { readonly axis: BudgetAxis }
 }>

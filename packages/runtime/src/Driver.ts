@@ -2,8 +2,11 @@
  * Many goals in one process, and the operator's hand on each of them.
  *
  * A goal is known from `preRegister` or `spawn` until its end; then everything of
- * it is released, and what is left is its outcome in the handle. Closing the
- * layer's scope cancels all goals and waits for them.
+ * it is released, and what is left is its outcome in the handle, and its journal.
+ * While it runs this driver has its lease. Closing the layer's scope cancels all
+ * goals, or suspends them, and waits for them.
+ *
+ * What the operator does is in the journal when the call resolves.
  */
 import { randomUuid } from "@driver/agent/PermissionGate"
 import { GoalPaused, GoalResumed, OperatorMessage } from "@driver/domain/DriverEvent"
@@ -13,6 +16,7 @@ import { Redactor } from "@driver/domain/Redactor"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
 import * as HashMap from "effect/HashMap"
@@ -20,11 +24,19 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { AttemptEnd } from "./Attempt.js"
 import { EventSink } from "./EventSink.js"
 import * as GoalControl from "./GoalControl.js"
-import { GoalLoop } from "./GoalLoop.js"
+import { foldAll } from "./GoalFold.js"
+import { type Claim, GoalLoop } from "./GoalLoop.js"
+import type { PendingCommand } from "./GoalStore.js"
+import { Journal, type JournalEntry, type JournalError } from "./Journal.js"
+import { type GoalHeld, Leases } from "./Leases.js"
+import { CancelAsked, CommandHandled, TurnLimitRaised } from "./LoopEntry.js"
 import type { Message } from "./OperatorMessages.js"
+import type { StoreError } from "./StoreError.js"
 
 /** The goal is unknown, or it has ended. Look at `list`. */
 export class NoSuchGoal extends Schema.TaggedError<NoSuchGoal>()("NoSuchGoal", { goalId: GoalId }) {
@@ -66,35 +78,60 @@ export interface GoalStatus {
 export class Driver extends Context.Tag("@driver/runtime/Driver")<
   Driver,
   {
-    /** Starts the goal and resolves at once. It runs as long as the driver's layer, unless it ends before. */
-    readonly spawn: (goal: Goal) => Effect.Effect<GoalHandle, GoalAlreadyRunning>
+    /**
+     * Starts the goal, or goes on with one that was left in the middle, and resolves when it is this driver's. It runs as
+     * long as the driver's layer, unless it ends before.
+     */
+    readonly spawn: (goal: Goal, options?: SpawnOptions) => Effect.Effect<GoalHandle, SpawnError>
     /** Starts the goal and resolves with how it ended. Interrupting it cancels the goal. */
-    readonly run: (goal: Goal) => Effect.Effect<GoalOutcome, GoalAlreadyRunning>
+    readonly run: (goal: Goal, options?: SpawnOptions) => Effect.Effect<GoalOutcome, SpawnError>
     /** Makes a goal known before it starts: it can be paused, told something or cancelled, and the loop honours that. Idempotent. */
     readonly preRegister: (goalId: GoalId) => Effect.Effect<void>
     /** How the goal ended. Interrupting the wait does not cancel the goal. */
     readonly await: (goalId: GoalId) => Effect.Effect<GoalOutcome, NoSuchGoal>
     /** Interrupts the goal wherever it is; resolves when everything of it is released. */
     readonly cancel: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal>
+    /** Stops working on the goal and leaves it where it is: whoever spawns it again goes on there. Its outcome here is `Continue`. */
+    readonly suspend: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal>
     /** Holds the goal before its next turn. The turn in flight goes on. */
-    readonly pause: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal>
-    readonly resume: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal>
+    readonly pause: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal | JournalError>
+    readonly resume: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal | JournalError>
     readonly isPaused: (goalId: GoalId) => Effect.Effect<boolean, NoSuchGoal>
     /**
      * Queues a message for the next turn's prompt, or the next answer of the gate that refuses a call if that comes
      * first; wakes a goal that sleeps. Resolves with the queue's length.
      */
-    readonly interrupt: (goalId: GoalId, message: string) => Effect.Effect<number, NoSuchGoal>
+    readonly interrupt: (goalId: GoalId, message: string) => Effect.Effect<number, NoSuchGoal | JournalError>
     /** Gives the running turn the message where the agent can take it and no other one waits, else queues it. */
-    readonly steer: (goalId: GoalId, message: string) => Effect.Effect<"steered" | "queued", NoSuchGoal>
+    readonly steer: (goalId: GoalId, message: string) => Effect.Effect<"steered" | "queued", NoSuchGoal | JournalError>
+    /** Ends the running turn and has the message first in the next prompt; between turns it queues it. */
+    readonly redirect: (
+      goalId: GoalId,
+      message: string
+    ) => Effect.Effect<"redirected" | "queued", NoSuchGoal | JournalError>
     /** Raises the limit on turns; never lowers it. Resolves with the limit now in force. */
-    readonly setMaxTurns: (goalId: GoalId, maxTurns: number) => Effect.Effect<number, NoSuchGoal>
+    readonly setMaxTurns: (goalId: GoalId, maxTurns: number) => Effect.Effect<number, NoSuchGoal | JournalError>
     /** Ends a sleep early. */
     readonly wake: (goalId: GoalId) => Effect.Effect<void, NoSuchGoal>
+    /** Does what another process asked of the goal, once: a command that the journal has is done. Resolves when it is in the journal. */
+    readonly handle: (pending: PendingCommand) => Effect.Effect<void, NoSuchGoal | JournalError>
     readonly list: Effect.Effect<ReadonlyArray<GoalStatus>>
   }
 >() {
-  static readonly layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.suspend(() => layer)
+  /** Closing its scope cancels the goals. */
+  static readonly layer: Layer.Layer<Driver, never, DriverServices> = Layer.suspend(() => layer("cancel"))
+
+  /** Closing its scope leaves the goals where they are: they go on when they are spawned again. */
+  static readonly layerSuspending: Layer.Layer<Driver, never, DriverServices> = Layer.suspend(() => layer("suspend"))
+}
+
+export type DriverServices = EventSink | GoalLoop | Journal | Leases
+
+export type SpawnError = GoalAlreadyRunning | GoalHeld | StoreError
+
+export interface SpawnOptions {
+  /** Whose usage limits the goal shares. Default `default`. */
+  readonly account?: string
 }
 
 interface Entry {
@@ -106,156 +143,273 @@ interface Entry {
   readonly released: Deferred.Deferred<GoalOutcome>
 }
 
-const layer: Layer.Layer<Driver, never, GoalLoop | EventSink> = Layer.scoped(
-  Driver,
-  Effect.gen(function* () {
-    const loop = yield* GoalLoop
-    const sink = yield* EventSink
-    const entries = yield* Ref.make(HashMap.empty<GoalId, Entry>())
-    // One key per running goal; closing the scope interrupts all of them and waits.
-    const fibers = yield* FiberMap.make<GoalId>()
-    const redactor = yield* Redactor
-    const makeControl = (goalId: GoalId) => Effect.provideService(GoalControl.make(goalId, sink), Redactor, redactor)
-    const oneAtATime = yield* Effect.makeSemaphore(1)
+const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, DriverServices> =>
+  Layer.scoped(
+    Driver,
+    Effect.gen(function* () {
+      const loop = yield* GoalLoop
+      const sink = yield* EventSink
+      const journal = yield* Journal
+      const leases = yield* Leases
+      const entries = yield* Ref.make(HashMap.empty<GoalId, Entry>())
+      // One key per running goal; closing the scope interrupts all of them and waits.
+      const fibers = yield* FiberMap.make<GoalId>()
+      const redactor = yield* Redactor
+      const makeControl = (goalId: GoalId) =>
+        Effect.provideService(GoalControl.make(goalId, { sink, journal }), Redactor, redactor)
+      const oneAtATime = yield* Effect.makeSemaphore(1)
 
-    const find = (goalId: GoalId) =>
-      Effect.flatMap(Ref.get(entries), (known) =>
-        Option.match(HashMap.get(known, goalId), {
-          onNone: () => new NoSuchGoal({ goalId }),
-          onSome: Effect.succeed
-        })
-      )
-
-    const release = (goalId: GoalId) => Ref.update(entries, HashMap.remove(goalId))
-
-    const cancelFiber = (goalId: GoalId) =>
-      Effect.flatMap(FiberMap.get(fibers, goalId), (fiber) => Effect.asVoid(Fiber.interrupt(fiber))).pipe(
-        Effect.catchTag("NoSuchElementException", () => Effect.void)
-      )
-
-    const spawn = Effect.fn("Driver.spawn")(
-      function* (goal: Goal) {
-        const known = HashMap.get(yield* Ref.get(entries), goal.id)
-        if (Option.exists(known, (it) => Option.isSome(it.goal))) {
-          return yield* new GoalAlreadyRunning({ goalId: goal.id })
-        }
-        const control = Option.isSome(known) ? known.value.control : yield* makeControl(goal.id)
-        const released = Option.isSome(known) ? known.value.released : yield* Deferred.make<GoalOutcome>()
-        const entry: Entry = { control, goal: Option.some(goal), cancelled: false, released }
-        yield* Ref.update(entries, HashMap.set(goal.id, entry))
-        // Forked in an uninterruptible region, which the fiber inherits: a goal that is cancelled before it starts still gets its outcome and its last event.
-        const fiber = yield* Effect.forkDaemon(
-          Effect.intoDeferred(Effect.ensuring(loop.run(goal, control), release(goal.id)), released)
+      const find = (goalId: GoalId) =>
+        Effect.flatMap(Ref.get(entries), (known) =>
+          Option.match(HashMap.get(known, goalId), {
+            onNone: () => new NoSuchGoal({ goalId }),
+            onSome: Effect.succeed
+          })
         )
-        yield* FiberMap.set(fibers, goal.id, fiber)
-        if (Option.exists(known, (it) => it.cancelled)) yield* cancelFiber(goal.id)
-        const handle: GoalHandle = {
-          goalId: goal.id,
-          await: Deferred.await(released),
-          cancel: Effect.flatMap(Deferred.isDone(released), (done) => (done ? Effect.void : cancelFiber(goal.id))),
-          progress: control.progress
-        }
-        return handle
-      },
-      Effect.uninterruptible,
-      oneAtATime.withPermits(1)
-    )
 
-    const preRegister = Effect.fn("Driver.preRegister")(function* (goalId: GoalId) {
-      if (HashMap.has(yield* Ref.get(entries), goalId)) return
-      const control = yield* makeControl(goalId)
-      const released = yield* Deferred.make<GoalOutcome>()
-      const entry: Entry = { control, goal: Option.none(), cancelled: false, released }
-      yield* Ref.update(entries, HashMap.set(goalId, entry))
-    }, oneAtATime.withPermits(1))
+      const release = (goalId: GoalId) => Ref.update(entries, HashMap.remove(goalId))
 
-    const cancel = Effect.fn("Driver.cancel")(function* (goalId: GoalId) {
-      const { goal } = yield* find(goalId)
-      if (Option.isSome(goal)) return yield* cancelFiber(goalId)
-      yield* Ref.update(
-        entries,
-        HashMap.modify(goalId, (it) => ({ ...it, cancelled: true }))
+      const cancelFiber = (goalId: GoalId) =>
+        Effect.flatMap(FiberMap.get(fibers, goalId), (fiber) => Effect.asVoid(Fiber.interrupt(fiber))).pipe(
+          Effect.catchTag("NoSuchElementException", () => Effect.void)
+        )
+
+      const suspendAll = Effect.flatMap(Ref.get(entries), (known) =>
+        Effect.forEach(HashMap.values(known), ({ control }) => Ref.set(control.suspending, true), { discard: true })
       )
-    })
+      // Closed before the fibers are.
+      if (onClose === "suspend") yield* Effect.addFinalizer(() => suspendAll)
 
-    const setPaused = (goalId: GoalId, paused: boolean) =>
-      Effect.gen(function* () {
-        const { control } = yield* find(goalId)
-        const before = yield* Ref.get(control.paused)
-        if (before === paused) return
-        yield* SubscriptionRef.set(control.paused, paused)
-        yield* control.publish(paused ? new GoalPaused({ goalId }) : new GoalResumed({ goalId }))
-      })
-
-    const queue = (control: GoalControl.GoalControl, text: string) =>
-      Effect.uninterruptible(
+      /** The entry is in the map from here on, so that nobody else starts the goal. */
+      const enter = (goal: Goal, options: SpawnOptions) =>
         Effect.gen(function* () {
-          const { message, waiting } = yield* control.messages.add(redactor.text(text))
-          yield* tell(control, message, "queued")
-          return waiting
+          const known = HashMap.get(yield* Ref.get(entries), goal.id)
+          if (Option.exists(known, (it) => Option.isSome(it.goal))) {
+            return yield* new GoalAlreadyRunning({ goalId: goal.id })
+          }
+          const control = Option.isSome(known) ? known.value.control : yield* makeControl(goal.id)
+          const released = Option.isSome(known) ? known.value.released : yield* Deferred.make<GoalOutcome>()
+          const cancelled = Option.exists(known, (it) => it.cancelled)
+          const entry: Entry = { control, goal: Option.some(goal), cancelled, released }
+          if (options.account !== undefined) yield* Ref.set(control.account, options.account)
+          yield* Ref.update(entries, HashMap.set(goal.id, entry))
+          return { entry, known }
+        }).pipe(oneAtATime.withPermits(1))
+
+      /** The goal is this driver's until the scope closes. */
+      const claim = (goalId: GoalId): Effect.Effect<Claim, GoalHeld | StoreError, Scope.Scope> =>
+        Effect.gen(function* () {
+          const lease = yield* leases.hold(goalId)
+          return { lease, driver: leases.owner, before: foldAll(yield* journal.read(goalId)) }
         })
+
+      const spawn = Effect.fn("Driver.spawn")((goal: Goal, options: SpawnOptions = {}) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function* () {
+            const { entry, known } = yield* enter(goal, options)
+            const { control, released } = entry
+            const scope = yield* Scope.make()
+            const claimed = yield* restore(Scope.extend(claim(goal.id), scope)).pipe(
+              Effect.onError(() =>
+                Effect.zipRight(
+                  Scope.close(scope, Exit.void),
+                  // What was only known before is known again.
+                  Ref.update(
+                    entries,
+                    Option.isSome(known) ? HashMap.set(goal.id, known.value) : HashMap.remove(goal.id)
+                  )
+                )
+              )
+            )
+            // Forked in an uninterruptible region, which the fiber inherits: a goal that is cancelled before it starts still gets its outcome and its last event.
+            const fiber = yield* loop
+              .run(goal, control, claimed)
+              .pipe(
+                Effect.ensuring(Scope.close(scope, Exit.void)),
+                Effect.ensuring(release(goal.id)),
+                Effect.intoDeferred(released),
+                Effect.forkDaemon
+              )
+            yield* FiberMap.set(fibers, goal.id, fiber)
+            const isCancelled = Option.exists(HashMap.get(yield* Ref.get(entries), goal.id), (it) => it.cancelled)
+            if (isCancelled) yield* cancelFiber(goal.id)
+            const handle: GoalHandle = {
+              goalId: goal.id,
+              await: Deferred.await(released),
+              cancel: Effect.flatMap(Deferred.isDone(released), (done) =>
+                done ? Effect.void : cancelRunning(control)
+              ),
+              progress: control.progress
+            }
+            return handle
+          })
+        )
       )
 
-    const tell = (
-      { goalId, publish }: GoalControl.GoalControl,
-      { id, text }: Message,
-      delivery: OperatorMessage["delivery"]
-    ) => publish(new OperatorMessage({ goalId, message: text, delivery, messageId: Option.some(id) }))
-
-    const steer = Effect.fn("Driver.steer")(function* (goalId: GoalId, given: string) {
-      const text = redactor.text(given)
-      const { control } = yield* find(goalId)
-      // What waits already goes first, so that no message overtakes another.
-      const session = (yield* control.messages.size) === 0 ? yield* Ref.get(control.session) : Option.none()
-      const taken = Option.isSome(session) ? yield* session.value.steer(text) : false
-      if (!taken) return yield* Effect.as(queue(control, text), "queued" as const)
-      yield* tell(control, { id: yield* randomUuid, text }, "steered")
-      return "steered" as const
-    })
-
-    const setMaxTurns = Effect.fn("Driver.setMaxTurns")(function* (goalId: GoalId, maxTurns: number) {
-      const { control, goal } = yield* find(goalId)
-      const own = Option.match(goal, { onNone: () => 0, onSome: (it) => it.budget.maxTurns })
-      return yield* Ref.modify(control.maxTurns, (override) => {
-        const effective = Math.max(
-          own,
-          maxTurns,
-          Option.getOrElse(override, () => 0)
+      /** Wanted for good from here on, also when this process dies before it is done. */
+      const cancelRunning = (control: GoalControl.GoalControl) =>
+        control.journal.write(new CancelAsked()).pipe(
+          Effect.catchAll((error) =>
+            Effect.logWarning("That the goal is cancelled could not be written before", error)
+          ),
+          Effect.zipRight(cancelFiber(control.goalId))
         )
-        return [effective, Option.some(effective)] as const
-      })
-    })
 
-    const statusOf = ([goalId, { control, goal }]: [GoalId, Entry]) =>
-      Effect.gen(function* () {
-        const status: GoalStatus = {
-          goalId,
-          goal,
-          paused: yield* Ref.get(control.paused),
-          queued: yield* control.messages.size,
-          progress: yield* Ref.get(control.progress)
+      const preRegister = Effect.fn("Driver.preRegister")(function* (goalId: GoalId) {
+        if (HashMap.has(yield* Ref.get(entries), goalId)) return
+        const control = yield* makeControl(goalId)
+        const released = yield* Deferred.make<GoalOutcome>()
+        const entry: Entry = { control, goal: Option.none(), cancelled: false, released }
+        yield* Ref.update(entries, HashMap.set(goalId, entry))
+      }, oneAtATime.withPermits(1))
+
+      const cancel = Effect.fn("Driver.cancel")(function* (goalId: GoalId) {
+        const { control } = yield* find(goalId)
+        // For one that is about to start, and for one that only is known.
+        yield* Ref.update(
+          entries,
+          HashMap.modify(goalId, (it) => ({ ...it, cancelled: true }))
+        )
+        if (yield* FiberMap.has(fibers, goalId)) yield* cancelRunning(control)
+      })
+
+      const suspend = Effect.fn("Driver.suspend")(function* (goalId: GoalId) {
+        const { control } = yield* find(goalId)
+        yield* Ref.set(control.suspending, true)
+        yield* cancelFiber(goalId)
+      })
+
+      const setPaused = (goalId: GoalId, paused: boolean, ...also: ReadonlyArray<JournalEntry>) =>
+        Effect.gen(function* () {
+          const { control } = yield* find(goalId)
+          const before = yield* SubscriptionRef.getAndSet(control.paused, paused)
+          const entries =
+            before === paused ? also : [paused ? new GoalPaused({ goalId }) : new GoalResumed({ goalId }), ...also]
+          yield* control.journal.write(...entries)
+        }).pipe(Effect.uninterruptible)
+
+      const queue = (control: GoalControl.GoalControl, text: string, ...also: ReadonlyArray<JournalEntry>) =>
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const { message, waiting } = yield* control.messages.add(redactor.text(text))
+            yield* control.journal.write(told(control, message, "queued"), ...also)
+            return waiting
+          })
+        )
+
+      const told = (
+        { goalId }: GoalControl.GoalControl,
+        { id, text }: Message,
+        delivery: OperatorMessage["delivery"]
+      ): OperatorMessage => new OperatorMessage({ goalId, message: text, delivery, messageId: Option.some(id) })
+
+      const steer = Effect.fn("Driver.steer")(function* (
+        goalId: GoalId,
+        given: string,
+        ...also: ReadonlyArray<JournalEntry>
+      ) {
+        const text = redactor.text(given)
+        const { control } = yield* find(goalId)
+        // What waits already goes first, so that no message overtakes another.
+        const session = (yield* control.messages.size) === 0 ? yield* Ref.get(control.session) : Option.none()
+        const taken = Option.isSome(session) ? yield* session.value.steer(text) : false
+        if (!taken) return yield* Effect.as(queue(control, text, ...also), "queued" as const)
+        yield* control.journal.write(told(control, { id: yield* randomUuid, text }, "steered"), ...also)
+        return "steered" as const
+      })
+
+      const redirect = Effect.fn("Driver.redirect")(function* (
+        goalId: GoalId,
+        message: string,
+        ...also: ReadonlyArray<JournalEntry>
+      ) {
+        const { control } = yield* find(goalId)
+        yield* queue(control, message, ...also)
+        return (yield* GoalControl.stopTurn(control, AttemptEnd.Redirected()))
+          ? ("redirected" as const)
+          : ("queued" as const)
+      })
+
+      const setMaxTurns = Effect.fn("Driver.setMaxTurns")(function* (
+        goalId: GoalId,
+        maxTurns: number,
+        ...also: ReadonlyArray<JournalEntry>
+      ) {
+        const { control, goal } = yield* find(goalId)
+        const own = Option.match(goal, { onNone: () => 0, onSome: (it) => it.budget.maxTurns })
+        const before = Math.max(
+          own,
+          Option.getOrElse(yield* Ref.get(control.maxTurns), () => 0)
+        )
+        const effective = Math.max(before, maxTurns)
+        yield* Ref.set(control.maxTurns, Option.some(effective))
+        const raised = effective > before ? [new TurnLimitRaised({ maxTurns: effective })] : []
+        yield* control.journal.write(...raised, ...also)
+        return effective
+      })
+
+      const wake = (goalId: GoalId) =>
+        Effect.flatMap(find(goalId), ({ control }) => SubscriptionRef.update(control.wakes, (count) => count + 1))
+
+      const handle = Effect.fn("Driver.handle")(function* ({ command, goalId, id }: PendingCommand) {
+        const { control } = yield* find(goalId)
+        if ((yield* control.journal.state).handled.has(id)) return
+        const handled = new CommandHandled({ commandId: id })
+        switch (command._tag) {
+          case "Pause":
+            return yield* setPaused(goalId, true, handled)
+          case "Resume":
+            return yield* setPaused(goalId, false, handled)
+          case "RaiseTurns":
+            return yield* Effect.asVoid(setMaxTurns(goalId, command.maxTurns, handled))
+          case "Steer": {
+            const { message, mode } = command
+            if (mode === "queue") yield* queue(control, message, handled)
+            else if (mode === "turn") yield* steer(goalId, message, handled)
+            else yield* redirect(goalId, message, handled)
+            return
+          }
+          case "Wake":
+            return yield* Effect.zipRight(control.journal.write(handled), wake(goalId))
+          case "Cancel":
+            return yield* Effect.zipRight(control.journal.write(handled), cancel(goalId))
         }
-        return status
       })
 
-    return Driver.of({
-      spawn,
-      run: (goal) =>
-        Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(spawn(goal), (handle) => Effect.onInterrupt(restore(handle.await), () => handle.cancel))
-        ),
-      preRegister,
-      await: (goalId) => Effect.flatMap(find(goalId), ({ released }) => Deferred.await(released)),
-      cancel,
-      pause: (goalId) => setPaused(goalId, true),
-      resume: (goalId) => setPaused(goalId, false),
-      isPaused: (goalId) => Effect.flatMap(find(goalId), ({ control }) => Ref.get(control.paused)),
-      interrupt: (goalId, message) => Effect.flatMap(find(goalId), ({ control }) => queue(control, message)),
-      steer,
-      setMaxTurns,
-      wake: (goalId) =>
-        Effect.flatMap(find(goalId), ({ control }) => SubscriptionRef.update(control.wakes, (count) => count + 1)),
-      list: Effect.flatMap(Ref.get(entries), (known) => Effect.forEach(HashMap.toEntries(known), statusOf))
+      const statusOf = ([goalId, { control, goal }]: [GoalId, Entry]) =>
+        Effect.gen(function* () {
+          const status: GoalStatus = {
+            goalId,
+            goal,
+            paused: yield* Ref.get(control.paused),
+            queued: yield* control.messages.size,
+            progress: yield* Ref.get(control.progress)
+          }
+          return status
+        })
+
+      return Driver.of({
+        spawn,
+        run: (goal, options) =>
+          Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(restore(spawn(goal, options)), (handle) =>
+              Effect.onInterrupt(restore(handle.await), () => handle.cancel)
+            )
+          ),
+        preRegister,
+        await: (goalId) => Effect.flatMap(find(goalId), ({ released }) => Deferred.await(released)),
+        cancel,
+        suspend,
+        pause: (goalId) => setPaused(goalId, true),
+        resume: (goalId) => setPaused(goalId, false),
+        isPaused: (goalId) => Effect.flatMap(find(goalId), ({ control }) => Ref.get(control.paused)),
+        interrupt: (goalId, message) => Effect.flatMap(find(goalId), ({ control }) => queue(control, message)),
+        steer: (goalId, message) => steer(goalId, message),
+        redirect: (goalId, message) => redirect(goalId, message),
+        setMaxTurns: (goalId, maxTurns) => setMaxTurns(goalId, maxTurns),
+        wake,
+        handle,
+        list: Effect.flatMap(Ref.get(entries), (known) => Effect.forEach(HashMap.toEntries(known), statusOf))
+      })
     })
-  })
-)
+  )

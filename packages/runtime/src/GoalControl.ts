@@ -1,28 +1,28 @@
 /**
  * What the operator's side and the loop of one goal share: the pause flag, the
- * queue of messages, the turn limit, the wake signal, the running session, and
- * the goal's numbered events.
+ * queue of messages, the turn limit, the wake signal, the running session and turn,
+ * and the goal's journal.
  *
  * Cancelling is not here: it is interruption of the goal's fiber.
  */
 import type { AgentSession } from "@driver/agent/Agent"
 import type { RidingMessages } from "@driver/agent/PermissionGate"
-import { type DriverEvent, OperatorMessage, StoredEvent } from "@driver/domain/DriverEvent"
+import { type DriverEvent, OperatorMessage } from "@driver/domain/DriverEvent"
 import type { GoalId } from "@driver/domain/Goal"
 import type { GoalOutcome } from "@driver/domain/Outcome"
 import { Redactor, type RedactorService } from "@driver/domain/Redactor"
 import { Usage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict } from "@driver/domain/Verdict"
-import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import type { AttemptEnd } from "./Attempt.js"
 import type { EventSink } from "./EventSink.js"
+import { type GoalJournal, make as makeJournal } from "./internal/goalJournal.js"
+import type { Journal } from "./Journal.js"
 import * as OperatorMessages from "./OperatorMessages.js"
 import type { WorkspaceInfo } from "./Workspace.js"
 
@@ -54,16 +54,26 @@ export interface GoalControl {
   readonly wakes: SubscriptionRef.SubscriptionRef<number>
   /** The session in use, for steering. */
   readonly session: Ref.Ref<Option.Option<AgentSession>>
+  /** Completed, by whoever notices that the running turn has to stop, with its end. None between turns. */
+  readonly turn: Ref.Ref<Option.Option<Deferred.Deferred<AttemptEnd>>>
+  /** Whose usage limits the goal shares. */
+  readonly account: Ref.Ref<string>
+  /** An interruption leaves the goal where it is, to be gone on with, and is no cancel. */
+  readonly suspending: Ref.Ref<boolean>
+  readonly journal: GoalJournal
   /** How the goal ended; set before the loop's fiber ends, however it ends. */
   readonly outcome: Deferred.Deferred<GoalOutcome>
   /** Takes the secrets out of whatever leaves the driver for the goal's agent or its stores. Events are clean already. */
   readonly redactor: RedactorService
-  /** Takes the secrets out of the event, numbers it and hands it to the sink. Never fails; not interruptible. */
+  /** Takes the secrets out of the event, numbers it, notes it in the journal and hands it to the sink. Never fails; not interruptible. */
   readonly publish: (event: DriverEvent) => Effect.Effect<void>
 }
 
 /** Everything is fresh; the goal is not paused. */
-export const make = (goalId: GoalId, sink: EventSink["Type"]): Effect.Effect<GoalControl> =>
+export const make = (
+  goalId: GoalId,
+  services: { readonly sink: EventSink["Type"]; readonly journal: Journal["Type"] }
+): Effect.Effect<GoalControl> =>
   Effect.gen(function* () {
     const paused = yield* SubscriptionRef.make(false)
     const messages = yield* OperatorMessages.make
@@ -80,29 +90,37 @@ export const make = (goalId: GoalId, sink: EventSink["Type"]): Effect.Effect<Goa
       finalText: Option.none(),
       workspace: Option.none()
     })
-    const sequence = yield* Ref.make(0)
+    const turn = yield* Ref.make(Option.none<Deferred.Deferred<AttemptEnd>>())
+    const account = yield* Ref.make("default")
+    const suspending = yield* Ref.make(false)
     const redactor = yield* Redactor
-    const oneAtATime = yield* Effect.makeSemaphore(1)
-    // Distinguishes the message ids of two runs of the same goal.
-    const incarnation = `${(yield* Clock.currentTimeMillis).toString(36)}${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}`
+    const journal = yield* makeJournal({ goalId, ...services, redactor })
+    const publish = (event: DriverEvent) => journal.note(event)
 
-    const publish = (event: DriverEvent) =>
-      Effect.gen(function* () {
-        const number = yield* Ref.updateAndGet(sequence, (n) => n + 1)
-        const at = yield* DateTime.now
-        yield* sink.publish(
-          new StoredEvent({
-            goalId,
-            sequence: number,
-            messageId: `${goalId}:${incarnation}:${number}`,
-            at,
-            event: redactor.value(event)
-          })
-        )
-      }).pipe(oneAtATime.withPermits(1), Effect.uninterruptible)
-
-    return { goalId, progress, paused, messages, maxTurns, wakes, session, outcome, redactor, publish }
+    return {
+      goalId,
+      progress,
+      paused,
+      messages,
+      maxTurns,
+      wakes,
+      session,
+      turn,
+      account,
+      suspending,
+      journal,
+      outcome,
+      redactor,
+      publish
+    }
   })
+
+/** Ends the running turn so; does nothing between turns. Resolves with whether there was one to end. */
+export const stopTurn = (control: GoalControl, end: AttemptEnd): Effect.Effect<boolean> =>
+  Effect.flatMap(
+    Ref.get(control.turn),
+    Option.match({ onNone: () => Effect.succeed(false), onSome: (it) => Deferred.succeed(it, end) })
+  )
 
 /** Resolves at once while the goal is not paused. Looks before it subscribes: that is a thousand times cheaper. */
 export const whenRunning = (control: GoalControl): Effect.Effect<void> =>
@@ -143,10 +161,12 @@ export const claimMessages = ({
     }))
   )
 
-/** Resolves when the operator calls `wake` or queues a message; at once when one is queued already. */
+/** Resolves when the operator calls `wake`. */
+export const wokenByCall = (control: GoalControl): Effect.Effect<void> =>
+  Effect.flatMap(SubscriptionRef.get(control.wakes), (before) =>
+    Effect.asVoid(Stream.runHead(Stream.filter(control.wakes.changes, (count) => count !== before)))
+  )
+
+/** The same, or when the operator queues a message; at once when one is queued already. */
 export const woken = (control: GoalControl): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    const before = yield* SubscriptionRef.get(control.wakes)
-    const byCall = Stream.runHead(Stream.filter(control.wakes.changes, (count) => count !== before))
-    yield* Effect.raceFirst(byCall, control.messages.arrived)
-  })
+  Effect.raceFirst(wokenByCall(control), control.messages.arrived)

@@ -3,34 +3,31 @@
  * for a reason that has a name.
  *
  * ```text
- *             ┌──────────────────────────────────────────────────────────┐
- *             ▼                                                          │
- *  start ─▶ Ready ─┬─ compaction due ─▶ Compacting ──────────────────────┤
- *                  │                                                     │
- *                  ├─▶ Working ─┬─ rejected, next turn, same turn ───────┤
- *                  │            ├─ sleep, back off ─▶ Sleeping ──────────┘
- *                  │            ├─ accepted ─────────────▶ Ended
- *                  │            └─ escalate, stuck ──────▶ Ended
- *                  └─ budget used up ────────────────────▶ Ended
+ *             ┌─────────────────────────────────────────────────────────┐
+ *             ▼                                                         │
+ *  start ─▶ Ready ─┬─ compaction due ─▶ a compact turn ─────────────────┤
+ *                  │                                                    │
+ *                  ├─▶ a turn of work ─┬─ rejected, next turn, the same ┤
+ *                  │                   ├─ sleep, back off ─▶ Sleeping ──┤
+ *                  │                   ├─ accepted ────────▶ Ended      │
+ *                  │                   └─ escalate, stuck ─▶ Ended      │
+ *                  ├─ the account's limit is met ──────────▶ Sleeping ──┘
+ *                  └─ budget used up ──────────────────────▶ Ended
  * ```
+ *
+ * The state is a fold over the goal's journal, where each step is written before
+ * anything acts on it: a driver that dies anywhere is followed by one that knows
+ * the same. The arrows are pure and live in `GoalFold` and `LoopState`.
  *
  * Pause holds the loop in `Ready`, never inside a turn. Cancel is interruption: it
  * works anywhere, the goal's scope cleans up, and the goal still gets its outcome
- * and its last event. The arrows are pure and live in `LoopState`.
+ * and its last event.
  */
 import type { Agent } from "@driver/agent/Agent"
 import type { GateError, PermissionGate } from "@driver/agent/PermissionGate"
-import { BudgetExhaustedEvent, Escalated, GoalCompleted, GoalSleeping, GoalStarted } from "@driver/domain/DriverEvent"
+import { BudgetExhaustedEvent, GoalCompleted, GoalRecovered, GoalStarted } from "@driver/domain/DriverEvent"
 import type { Goal } from "@driver/domain/Goal"
-import {
-  type AttemptOutcome,
-  BudgetExhausted,
-  Cancelled,
-  Delivery,
-  Done,
-  Escalate,
-  GoalOutcome
-} from "@driver/domain/Outcome"
+import { type AttemptOutcome, Cancelled, Continue, Delivery, Escalate, GoalOutcome } from "@driver/domain/Outcome"
 import { exhaustedAxis, updateUsage } from "@driver/domain/Usage"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -42,30 +39,48 @@ import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Acceptance, AcceptanceError } from "./Acceptance.js"
+import type { AccountLimits } from "./AccountLimits.js"
 import type { BindingStore } from "./BindingStore.js"
 import type { CompactPolicy } from "./CompactPolicy.js"
 import type { CompactSummaryStore } from "./CompactSummaryStore.js"
 import type { DecisionStore } from "./DecisionStore.js"
 import * as GoalControl from "./GoalControl.js"
+import { empty, type GoalFold } from "./GoalFold.js"
 import { defaults, deliveryOf, type GoalLoopSettings } from "./GoalLoopSettings.js"
 import * as GoalRun from "./GoalRun.js"
 import { compactingStep } from "./internal/compactingStep.js"
+import { goOn, isCut } from "./internal/goOn.js"
+import { accountClosed, fallAsleep, sleepingStep } from "./internal/sleepingStep.js"
 import { workingStep } from "./internal/workingStep.js"
-import { afterSleep, initial, type LoopState, Phase } from "./LoopState.js"
+import type { JournalError } from "./Journal.js"
+import type { HeldLease } from "./Leases.js"
+import { AlreadyMet, BudgetReached, RunStarted, WorkDelivered } from "./LoopEntry.js"
+import { type LoopState, Phase } from "./LoopState.js"
 import type { PostTurnHooks } from "./PostTurnHooks.js"
 import type { ReplayPolicy } from "./ReplayPolicy.js"
 import type { StuckPolicy } from "./StuckPolicy.js"
 import { Workspace, type WorkspaceError } from "./Workspace.js"
 
-/** What the driver itself could not do. It ends the goal with `Escalate` by `driver`. */
-export type DriverFault = WorkspaceError | GateError | AcceptanceError
+/** What the driver itself could not do. It ends the run with `Escalate` by `driver`. */
+export type DriverFault = WorkspaceError | GateError | AcceptanceError | JournalError
+
+/** A goal in the hands of this driver. */
+export interface Claim {
+  readonly lease: HeldLease
+  /** What the goal's journal comes to. */
+  readonly before: GoalFold
+  /** Names this driver. */
+  readonly driver: string
+}
 
 /** Everything a goal needs while it runs. */
 export type GoalServices =
   | Acceptance
+  | AccountLimits
   | Agent
   | BindingStore
   | CompactPolicy
@@ -81,20 +96,22 @@ export class GoalLoop extends Context.Tag("@driver/runtime/GoalLoop")<
   GoalLoop,
   {
     /**
-     * Drives the goal to its end and resolves with how it ended; never fails.
-     * Interrupting it cancels the goal: `control.outcome` is set to `Cancelled` and
-     * the last event is published before the fiber ends. By then nothing that the
-     * goal started is left.
+     * Drives the goal to its end and resolves with how it ended; never fails. A goal that another driver left in the
+     * middle goes on there.
+     *
+     * Interrupting it cancels the goal: `control.outcome` is set to `Cancelled` and the last event is published before
+     * the fiber ends. When `control.suspending` is set it leaves the goal where it is: no last event, and an outcome of
+     * `Continue`. By then nothing that the goal started is left.
      */
-    readonly run: (goal: Goal, control: GoalControl.GoalControl) => Effect.Effect<GoalOutcome>
+    readonly run: (goal: Goal, control: GoalControl.GoalControl, claim: Claim) => Effect.Effect<GoalOutcome>
   }
 >() {
   static readonly layer = (settings?: Partial<GoalLoopSettings>): Layer.Layer<GoalLoop, never, GoalServices> =>
     Layer.effect(
       this,
       Effect.map(Effect.context<GoalServices>(), (services) => ({
-        run: (goal, control) =>
-          Effect.provide(run(goal, control, { ...defaults, ...settings }), services).pipe(
+        run: (goal, control, claim) =>
+          Effect.provide(run(goal, control, claim, { ...defaults, ...settings }), services).pipe(
             Effect.withSpan("GoalLoop.run", { attributes: { goalId: goal.id } }),
             Effect.annotateLogs({ goalId: goal.id })
           )
@@ -105,22 +122,80 @@ export class GoalLoop extends Context.Tag("@driver/runtime/GoalLoop")<
 const run = (
   goal: Goal,
   control: GoalControl.GoalControl,
+  claim: Claim,
   settings: GoalLoopSettings
 ): Effect.Effect<GoalOutcome, never, GoalServices> =>
   Effect.gen(function* () {
-    const startedAt = yield* Clock.currentTimeMillis
-    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: "Ready", startedAt }))
-    yield* control.publish(new GoalStarted({ goalId: goal.id, goal }))
-    const exit = yield* drive(goal, control, settings).pipe(Effect.scoped, Effect.interruptible, Effect.exit)
+    const { before, driver, lease } = claim
+    const continued = before.status === "running"
+    const startedAt = continued ? before.startedAt : yield* Clock.currentTimeMillis
+    yield* restore(control, before, startedAt)
+    const started = continued
+      ? new GoalRecovered({ goalId: goal.id, turn: before.loop.usage.turns, cut: isCut(before), driver })
+      : new GoalStarted({ goalId: goal.id, goal })
+    // Not interruptible: a goal that is cancelled before it starts has its first and its last event all the same.
+    const opened = yield* Effect.exit(
+      control.journal.open(lease, before, new RunStarted({ goal, driver, continued }), started)
+    )
+    const exit: Exit.Exit<Ending, DriverFault> = Exit.isFailure(opened)
+      ? Exit.failCause(opened.cause)
+      : yield* drive(goal, control, continued, settings).pipe(
+          Effect.scoped,
+          Effect.raceFirst(Effect.flatMap(lease.lost, Effect.fail)),
+          Effect.interruptible,
+          Effect.exit
+        )
     if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
       yield* Effect.logError("The goal could not go on", exit.cause)
     }
-    const outcome = control.redactor.value(yield* outcomeOf(goal, control, exit))
-    yield* control.publish(new GoalCompleted({ goalId: goal.id, outcome }))
+    const suspended = Exit.isInterrupted(exit) && (yield* Ref.get(control.suspending))
+    const outcome = control.redactor.value(yield* outcomeOf(goal, control, exit, suspended))
+    yield* suspended ? leave(control) : end(control, new GoalCompleted({ goalId: goal.id, outcome }), exit)
     yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: "Ended" }))
     yield* Deferred.succeed(control.outcome, outcome)
     return outcome
-  }).pipe(Effect.uninterruptible)
+  }).pipe(Effect.scoped, Effect.uninterruptible)
+
+/** What the operator did before the driver that had the goal went away. */
+const restore = (control: GoalControl.GoalControl, before: GoalFold, startedAt: number): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const kept = before.status === "ended" ? empty : before
+    if (kept.paused) yield* SubscriptionRef.set(control.paused, true)
+    yield* control.messages.restore(kept.messages)
+    yield* Ref.update(control.maxTurns, (own) => largest(own, kept.maxTurns))
+    yield* SubscriptionRef.update(control.progress, (it) => ({
+      ...it,
+      phase: "Ready",
+      startedAt,
+      usage: kept.loop.usage,
+      verdict: kept.verdict,
+      finalText: kept.finalText
+    }))
+  })
+
+const largest = (a: Option.Option<number>, b: Option.Option<number>): Option.Option<number> =>
+  Option.isSome(a) && Option.isSome(b) ? Option.some(Math.max(a.value, b.value)) : Option.orElse(a, () => b)
+
+/** The last event. A journal that cannot be written has the goal unfinished, as it then is. */
+const end = (
+  control: GoalControl.GoalControl,
+  completed: GoalCompleted,
+  exit: Exit.Exit<unknown, DriverFault>
+): Effect.Effect<void> => {
+  const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+  return Option.exists(failure, isJournalError)
+    ? control.publish(completed)
+    : Effect.catchAll(control.journal.write(completed), (error) =>
+        Effect.logError("The end of the goal could not be written: it is gone on with when the goal is resumed", error)
+      )
+}
+
+/** What was noted last; the next driver can do without it. */
+const leave = (control: GoalControl.GoalControl): Effect.Effect<void> =>
+  Effect.catchAll(control.journal.write(), (error) => Effect.logWarning("The last events were not written", error))
+
+const isJournalError = (error: DriverFault): error is JournalError =>
+  error._tag === "StoreError" || error._tag === "LeaseLost" || error._tag === "JournalConflict"
 
 interface Ending {
   readonly outcome: AttemptOutcome
@@ -130,88 +205,89 @@ interface Ending {
 const drive = (
   goal: Goal,
   control: GoalControl.GoalControl,
+  continued: boolean,
   settings: GoalLoopSettings
 ): Effect.Effect<Ending, DriverFault, GoalServices | Scope.Scope> =>
   Effect.gen(function* () {
+    const { journal } = control
+    if ((yield* journal.state).cancelAsked) return yield* Effect.interrupt
     const run = yield* GoalRun.make(goal, control, settings)
-    if (settings.preflight && (yield* alreadyMet(run))) return { outcome: new Done({}), delivery: Option.none() }
+    yield* goOn(run)
+    if (settings.preflight && !continued) yield* alreadyMet(run)
 
-    const last = yield* Effect.iterate(initial, {
-      while: (state: LoopState) => !Phase.$is("Ended")(state.phase),
-      body: (state) =>
-        Effect.tap(step(run, state), (next) =>
-          SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: next.phase._tag, usage: next.usage }))
-        )
+    const state = Effect.map(journal.state, (it) => it.loop)
+    const last = yield* Effect.iterate(yield* state, {
+      while: ({ phase }: LoopState) => !Phase.$is("Ended")(phase),
+      body: (before) =>
+        Effect.zipRight(step(run, before), state).pipe(Effect.tap((after) => showProgress(control, after)))
     })
     if (!Phase.$is("Ended")(last.phase)) return yield* Effect.dieMessage("the loop stopped before it ended")
 
     const { outcome } = last.phase
-    if (outcome._tag === "Escalate") {
-      yield* control.publish(new Escalated({ goalId: goal.id, turn: last.usage.turns, reason: outcome.reason }))
-    }
     yield* run.sessions.close
     yield* FiberSet.clear(run.hooks)
     return { outcome, delivery: outcome._tag === "Done" ? yield* deliver(run) : Option.none() }
   })
 
+const showProgress = (control: GoalControl.GoalControl, { phase, usage }: LoopState) =>
+  Effect.flatMap(control.journal.state, ({ finalText, verdict }) =>
+    SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: phase._tag, usage, finalText, verdict }))
+  )
+
 /** The drawing as a table. */
 const step = (run: GoalRun.GoalRun, state: LoopState) =>
   Phase.$match(state.phase, {
     Ready: () => readyStep(run, state),
-    Compacting: (phase) => compactingStep(run, state, phase),
-    Working: () => workingStep(run, state),
     Sleeping: (phase) => sleepingStep(run, state, phase),
-    Ended: () => Effect.succeed(state)
+    Ended: () => Effect.void
   })
 
-/** Holds while paused, then looks at the budget, then at what is due. */
-const readyStep = (run: GoalRun.GoalRun, state: LoopState): Effect.Effect<LoopState> =>
+/** Holds while paused, then looks at the budget and the account, then does what is due. */
+const readyStep = (run: GoalRun.GoalRun, before: LoopState) =>
   Effect.gen(function* () {
-    yield* GoalControl.whenRunning(run.control)
-    const usage = updateUsage(state.usage, { consecutiveDenies: (yield* run.denials).consecutive })
+    const { control, goal } = run
+    yield* GoalControl.whenRunning(control)
+    const usage = updateUsage(before.usage, { consecutiveDenies: (yield* control.journal.state).consecutiveDenies })
     const axis = exhaustedAxis(yield* run.budget, usage)
     if (Option.isSome(axis)) {
-      yield* run.control.publish(new BudgetExhaustedEvent({ goalId: run.goal.id, axis: axis.value, usage }))
-      return { ...state, usage, phase: Phase.Ended({ outcome: new BudgetExhausted({ axis: axis.value }) }) }
+      return yield* control.journal.write(
+        new BudgetReached({ axis: axis.value, usage }),
+        new BudgetExhaustedEvent({ goalId: goal.id, axis: axis.value, usage })
+      )
     }
-    return {
-      ...state,
-      usage,
-      phase: Option.match(state.compaction.due, { onNone: () => Phase.Working(), onSome: Phase.Compacting })
-    }
-  })
-
-/** Waits, unless the operator wakes the goal or has something to say. */
-const sleepingStep = (
-  run: GoalRun.GoalRun,
-  state: LoopState,
-  phase: Extract<Phase, { _tag: "Sleeping" }>
-): Effect.Effect<LoopState> =>
-  Effect.gen(function* () {
-    const duration = Duration.min(phase.duration, run.settings.maxSleep)
-    const { reason } = phase
-    yield* run.control.publish(new GoalSleeping({ goalId: run.goal.id, turn: state.usage.turns, duration, reason }))
-    const [slept] = yield* Effect.timed(Effect.raceFirst(Effect.sleep(duration), GoalControl.woken(run.control)))
-    return afterSleep(state, slept, reason, phase.tick)
+    const isForced = yield* Ref.getAndSet(run.forced, false)
+    const closed = isForced ? Option.none() : yield* accountClosed(control)
+    if (Option.isSome(closed)) return yield* fallAsleep(run, before, { ...closed.value, tick: false, parked: true })
+    const state = { ...before, usage }
+    const { due } = state.compaction
+    yield* SubscriptionRef.update(control.progress, (it) => ({
+      ...it,
+      phase: Option.isSome(due) ? "Compacting" : "Working"
+    }))
+    return yield* Option.isSome(due) ? compactingStep(run, state, due.value) : workingStep(run, state)
   })
 
 /** Evaluates the criteria before the first turn. */
-const alreadyMet = (run: GoalRun.GoalRun): Effect.Effect<boolean, AcceptanceError, Acceptance> =>
+const alreadyMet = (run: GoalRun.GoalRun): Effect.Effect<void, AcceptanceError | JournalError, Acceptance> =>
   Effect.gen(function* () {
-    if (run.goal.acceptance.length === 0) return false
+    if (run.goal.acceptance.length === 0) return
     const verdict = yield* run.evaluate(0)
-    return verdict.met
+    if (verdict.met) yield* run.control.journal.write(new AlreadyMet({ verdict }))
   })
 
-const deliver = (run: GoalRun.GoalRun): Effect.Effect<Option.Option<Delivery>, never, Workspace> =>
+/** Hands accepted work over, once. */
+const deliver = (run: GoalRun.GoalRun): Effect.Effect<Option.Option<Delivery>, JournalError, Workspace> =>
   Effect.gen(function* () {
-    const { goal, settings } = run
+    const { control, goal, settings } = run
+    const { alreadyMet, delivery: done } = yield* control.journal.state
+    if (alreadyMet || Option.isSome(done)) return done
     const workspace = yield* Workspace
     const { mode } = settings.delivery
     const delivery = yield* workspace.deliver(goal, deliveryOf(settings.delivery, goal.description)).pipe(
       Effect.map(({ summary }) => new Delivery({ mode, delivered: true, summary })),
       Effect.catchAll((error) => Effect.succeed(new Delivery({ mode, delivered: false, summary: error.message })))
     )
+    yield* control.journal.write(new WorkDelivered({ delivery }))
     if (delivery.delivered && settings.cleanup === "on_done") {
       yield* Effect.catchAll(workspace.cleanup(goal.id), (error) =>
         Effect.logWarning("Could not clean the workspace up", error)
@@ -224,7 +300,8 @@ const deliver = (run: GoalRun.GoalRun): Effect.Effect<Option.Option<Delivery>, n
 const outcomeOf = (
   goal: Goal,
   control: GoalControl.GoalControl,
-  exit: Exit.Exit<Ending, DriverFault>
+  exit: Exit.Exit<Ending, DriverFault>,
+  suspended: boolean
 ): Effect.Effect<GoalOutcome> =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
@@ -232,7 +309,10 @@ const outcomeOf = (
     const running = Option.match(progress.activeSince, { onNone: () => 0, onSome: (since) => Math.max(0, now - since) })
     const ending: Ending = Exit.match(exit, {
       onSuccess: (it) => it,
-      onFailure: (cause) => ({ outcome: outcomeOfCause(cause), delivery: Option.none() })
+      onFailure: (cause) => ({
+        outcome: suspended ? new Continue({ reason: suspendedReason }) : outcomeOfCause(cause),
+        delivery: Option.none()
+      })
     })
     return new GoalOutcome({
       goalId: goal.id,
@@ -247,6 +327,8 @@ const outcomeOf = (
       elapsed: Duration.millis(Math.max(0, now - progress.startedAt))
     })
   })
+
+const suspendedReason = "the driver was stopped: the goal goes on when it is resumed"
 
 /** Interruption is a cancel; a fault or a broken promise of ours is for a person to look at. */
 const outcomeOfCause = (cause: Cause.Cause<DriverFault>): AttemptOutcome => {

@@ -23,20 +23,13 @@ import { Acceptance, type AcceptanceError } from "./Acceptance.js"
 import { AttemptEnd } from "./Attempt.js"
 import type { BindingStore } from "./BindingStore.js"
 import { DecisionStore } from "./DecisionStore.js"
-import { claimMessages, type GoalControl } from "./GoalControl.js"
+import { claimMessages, type GoalControl, stopTurn } from "./GoalControl.js"
 import type { GoalLoopSettings } from "./GoalLoopSettings.js"
 import * as CallReview from "./internal/callReview.js"
+import { TurnMetered } from "./LoopEntry.js"
 import * as Sessions from "./Sessions.js"
 import { StuckPolicy } from "./StuckPolicy.js"
 import { Workspace, type WorkspaceError, type WorkspaceInfo } from "./Workspace.js"
-
-/** Denials of the gate. */
-export interface Denials {
-  /** In a row; an allowed call ends the row. */
-  readonly consecutive: number
-  /** Decisions of any kind since the run began. */
-  readonly decisions: number
-}
 
 export interface GoalRun {
   readonly goal: Goal
@@ -47,7 +40,10 @@ export interface GoalRun {
   readonly sessions: Sessions.Sessions
   /** The goal's budget with the operator's limit on turns. */
   readonly budget: Effect.Effect<Budget>
-  readonly denials: Effect.Effect<Denials>
+  /** Decisions of the gate since the run began. */
+  readonly decisions: Effect.Effect<number>
+  /** The operator has woken the goal from waiting for its account: the agent is asked once, whatever is known of the limit. */
+  readonly forced: Ref.Ref<boolean>
   /** Background work of the goal: interrupted when it ends. */
   readonly hooks: FiberSet.FiberSet
   /** Runs the criteria, tries again when they could not be evaluated, publishes and keeps the verdict. */
@@ -85,8 +81,7 @@ export const make = (
     const workspace = yield* Effect.flatMap(Workspace, (it) => it.ensure(goal))
     yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, workspace: Option.some(workspace) }))
     const decisions = yield* DecisionStore
-    const denials = yield* Ref.make<Denials>({ consecutive: 0, decisions: 0 })
-    const watching = yield* Ref.make(Option.none<Deferred.Deferred<AttemptEnd>>())
+    const decided = yield* Ref.make(0)
     const budget = Effect.map(Ref.get(control.maxTurns), (override) => effectiveBudget(goal.budget, override))
 
     const onDecision = (made: Decision) =>
@@ -94,26 +89,20 @@ export const make = (
         const decision = control.redactor.value(made)
         // A decision that cannot be recorded must not let a tool run: the gate turns this into a denial.
         yield* Effect.orDie(decisions.record(decision))
-        const after = yield* Ref.updateAndGet(denials, (it) => countDecision(it, decision))
+        yield* Ref.update(decided, (count) => count + 1)
         yield* control.publish(new DecisionMade({ goalId: goal.id, decision }))
         const max = goal.budget.maxConsecutiveDenies
-        if (max > 0 && after.consecutive >= max) {
-          yield* cut(AttemptEnd.BudgetReached({ axis: "consecutive_denies" }))
+        if (max > 0 && (yield* control.journal.state).consecutiveDenies >= max) {
+          yield* stopTurn(control, AttemptEnd.BudgetReached({ axis: "consecutive_denies" }))
         }
       })
-
-    /** Stops the running turn, when there is one. */
-    const cut = (end: AttemptEnd) =>
-      Effect.flatMap(
-        Ref.get(watching),
-        Option.match({ onNone: () => Effect.void, onSome: (it) => Deferred.succeed(it, end) })
-      )
 
     const calls = yield* CallReview.make({
       policy: yield* StuckPolicy,
       publish: control.publish,
       clean: control.redactor.value,
-      stop: (message) => cut(AttemptEnd.Failed({ failure: Option.none(), message, hint: "Escalate", by: "policy" }))
+      stop: (message) =>
+        stopTurn(control, AttemptEnd.Failed({ failure: Option.none(), message, hint: "Escalate", by: "policy" }))
     })
 
     // When the gate is closed its last answers may still be on their way.
@@ -140,6 +129,7 @@ export const make = (
     })
     const sessions = yield* Sessions.make({ goal, control, workspace, ticket })
     const hooks = yield* FiberSet.make()
+    const forced = yield* Ref.make(false)
 
     return {
       goal,
@@ -149,15 +139,16 @@ export const make = (
       ticket,
       sessions,
       budget,
-      denials: Ref.get(denials),
+      decisions: Ref.get(decided),
       hooks,
+      forced,
       evaluate: (turn) => evaluate(goal, control, workspace, turn),
       metered: (base, work) =>
         Effect.gen(function* () {
           const startedAt = yield* Clock.currentTimeMillis
           const stopped = yield* Deferred.make<AttemptEnd>()
           yield* calls.startTurn
-          yield* Ref.set(watching, Option.some(stopped))
+          yield* Ref.set(control.turn, Option.some(stopped))
           yield* SubscriptionRef.update(control.progress, (it) => ({
             ...it,
             usage: base,
@@ -175,27 +166,19 @@ export const make = (
                 // Its cost is known only when the turn has ended: until then the total is a lower bound.
                 const usage = charge(base, tokens, Option.none())
                 yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage }))
+                const wallTime = Duration.millis(Math.max(0, (yield* Clock.currentTimeMillis) - startedAt))
+                yield* control.journal.note(new TurnMetered({ tokens, wallTime }))
                 if (totalTokens(usage.tokens) >= limits.maxTokens) {
                   yield* Deferred.succeed(stopped, AttemptEnd.BudgetReached({ axis: "tokens" }))
                 }
               })
           })
           const elapsed = Duration.millis(Math.max(0, (yield* Clock.currentTimeMillis) - startedAt))
-          yield* Ref.set(watching, Option.none())
+          yield* Ref.set(control.turn, Option.none())
           return [result, elapsed] as const
         })
     }
   })
-
-const countDecision = (denials: Denials, decision: Decision): Denials => ({
-  decisions: denials.decisions + 1,
-  consecutive:
-    decision.choice._tag === "Deny"
-      ? denials.consecutive + 1
-      : decision.choice._tag === "Allow"
-        ? 0
-        : denials.consecutive
-})
 
 /** The operator can only grow the limit. */
 export const effectiveBudget = (budget: Budget, maxTurns: Option.Option<number>): Budget =>

@@ -6,12 +6,14 @@
  * one that is appended again is the same one, and the fencing token of the lease
  * under which it was written, so that a driver that lost the goal cannot write.
  */
-import { DriverEvent } from "@driver/domain/DriverEvent"
+import { DriverEvent, isDriverEvent, StoredEvent } from "@driver/domain/DriverEvent"
 import { GoalId } from "@driver/domain/Goal"
 import { key, WireTime } from "@driver/domain/Wire"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import { LoopEntry } from "./LoopEntry.js"
@@ -84,3 +86,64 @@ export class Journal extends Context.Tag("@driver/runtime/Journal")<
     readonly appended: Stream.Stream<GoalId>
   }
 >() {}
+
+/** True for a step of the loop, false for what is published. */
+export const isLoopEntry = (entry: JournalEntry): entry is LoopEntry => !isDriverEvent(entry)
+
+/** The record as an event on its way out: with the journal's sequence, and the record's id as the message's. */
+export const storedEventOf = (record: JournalRecord): Option.Option<StoredEvent> =>
+  isLoopEntry(record.entry)
+    ? Option.none()
+    : Option.some(
+        // Every field is one of the record's: to check them again costs more than the rest of an append.
+        new StoredEvent(
+          {
+            goalId: record.goalId,
+            sequence: record.sequence,
+            messageId: record.id,
+            at: record.at,
+            event: record.entry
+          },
+          { disableValidation: true }
+        )
+      )
+
+/** What an append has to know of the journal as it is. */
+export interface JournalPlaces {
+  /** The token of the goal's lease; 0: nobody has ever held it. */
+  readonly epoch: number
+  /** The last sequence. */
+  readonly head: number
+  /** The id of the record at this place, from 1 to `head`. */
+  readonly idAt: (sequence: number) => string | undefined
+  /** True when a record of any goal has the id. */
+  readonly isUsed: (id: string) => boolean
+}
+
+/** Which of the records are to be written; the others are there already. The same for every store. */
+export const missing = (
+  records: NonEmptyReadonlyArray<JournalRecord>,
+  { epoch, head, idAt, isUsed }: JournalPlaces
+): Either.Either<ReadonlyArray<JournalRecord>, LeaseLost | JournalConflict> => {
+  const [{ goalId, sequence: first }] = records
+  const conflict = (sequence: number, detail: string) => Either.left(new JournalConflict({ goalId, sequence, detail }))
+  const stale = records.find((record) => record.epoch !== epoch)
+  if (stale !== undefined) return Either.left(new LeaseLost({ goalId, epoch: stale.epoch }))
+  if (first > head + 1) return conflict(first, `its last record is ${head}`)
+  const added: Array<JournalRecord> = []
+  const own = new Set<string>()
+  for (const [index, record] of records.entries()) {
+    const { id, sequence } = record
+    if (record.goalId !== goalId) return conflict(sequence, `it was given with a record of goal ${record.goalId}`)
+    if (sequence !== first + index) return conflict(sequence, `it was given after record ${first + index - 1}`)
+    if (sequence <= head) {
+      const there = idAt(sequence)
+      if (there !== id) return conflict(sequence, `record ${there} is there already`)
+    } else {
+      if (own.has(id) || isUsed(id)) return conflict(sequence, `its id ${id} is that of another record`)
+      own.add(id)
+      added.push(record)
+    }
+  }
+  return Either.right(added)
+}

@@ -72,6 +72,7 @@ export const NextOnWire = Schema.Union(
     reason: Schema.String,
     same_turn: Schema.Boolean
   }),
+  Schema.Struct({ kind: Schema.Literal("redirect") }),
   Schema.Struct({ kind: Schema.Literal("stop"), outcome: AttemptOutcome })
 )
 export type NextOnWire = typeof NextOnWire.Type
@@ -146,7 +147,9 @@ export class SleepBegun extends Schema.Class<SleepBegun>("SleepBegun")({
   until: Millis,
   reason: Schema.String,
   /** The next prompt says how long it was and why. */
-  tick: Schema.Boolean
+  tick: Schema.Boolean,
+  /** The account's usage limit was met: it is asked again whether it is open. */
+  parked: withDefault(Schema.Boolean, "parked", () => false)
 }) {}
 
 export class SleepEnded extends Schema.Class<SleepEnded>("SleepEnded")({
@@ -166,12 +169,6 @@ export class TurnLimitRaised extends Schema.Class<TurnLimitRaised>("TurnLimitRai
   _tag: tag("TurnLimitRaised", "turn_limit_raised"),
   /** Now in force. */
   maxTurns: key(count, "max_turns")
-}) {}
-
-/** The operator's messages left the queue otherwise than with a prompt. */
-export class MessagesTaken extends Schema.Class<MessagesTaken>("MessagesTaken")({
-  _tag: tag("MessagesTaken", "messages_taken"),
-  messageIds: key(Schema.Array(Schema.String), "message_ids")
 }) {}
 
 /** The operator wants the goal to end. It is cancelled also when the driver dies before it has done so. */
@@ -211,7 +208,6 @@ export const LoopEntry = Schema.Union(
   SleepEnded,
   BudgetReached,
   TurnLimitRaised,
-  MessagesTaken,
   CancelAsked,
   WorkDelivered,
   AlreadyMet,

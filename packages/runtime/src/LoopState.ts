@@ -18,7 +18,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { AttemptEnd } from "./Attempt.js"
-import { cutOffNotice, tickPrompt } from "./Prompt.js"
+import { cutOffNotice, redirectedNotice, tickPrompt } from "./Prompt.js"
 import type { ReplayDecision } from "./ReplayPolicy.js"
 import { StuckDecision, type TurnTrace } from "./StuckPolicy.js"
 import type { CheckpointId } from "./Workspace.js"
@@ -26,12 +26,18 @@ import type { CheckpointId } from "./Workspace.js"
 export type CompactReason = "token_pressure" | "session_age" | "prompt_too_long"
 
 export type Phase = Data.TaggedEnum<{
-  /** Between turns: where a pause holds and budgets are looked at. */
+  /** Between turns: where a pause holds and budgets are looked at, and from where a turn of work or a compact turn begins. */
   Ready: {}
-  Compacting: { readonly focus: string; readonly reason: CompactReason }
-  Working: {}
   /** `tick`: the next prompt says how long it was and why. */
-  Sleeping: { readonly duration: Duration.Duration; readonly reason: string; readonly tick: boolean }
+  Sleeping: {
+    readonly duration: Duration.Duration
+    readonly reason: string
+    readonly tick: boolean
+    /** Waits for the usage limit of its account: asks whether that is open before it goes on. */
+    readonly parked: boolean
+    /** Set once the sleep has begun. Milliseconds since the epoch. */
+    readonly begun: Option.Option<{ readonly since: number; readonly until: number }>
+  }
   Ended: { readonly outcome: AttemptOutcome }
 }>
 export const Phase = Data.taggedEnum<Phase>()
@@ -95,6 +101,8 @@ export type Next = Data.TaggedEnum<{
   SameTurn: {}
   /** `sameTurn`: the turn did not happen, the provider refused it. */
   SleepThen: { readonly duration: Duration.Duration; readonly reason: string; readonly sameTurn: boolean }
+  /** The operator has something else in mind: its message comes first in the next prompt. */
+  Redirect: {}
   Stop: { readonly outcome: AttemptOutcome }
 }>
 export const Next = Data.taggedEnum<Next>()
@@ -117,6 +125,12 @@ export const routeOf = (
       const next = Next.SleepThen({ duration, reason, sameTurn: false })
       return { next, outcome: new Sleep({ duration, reason }), replay: Option.none() }
     }
+    case "Redirected":
+      return {
+        next: Next.Redirect(),
+        outcome: new Continue({ reason: "the operator redirected the turn" }),
+        replay: Option.none()
+      }
     case "BudgetReached": {
       const outcome = new BudgetExhausted({ axis: end.axis })
       return { next: Next.Stop({ outcome }), outcome, replay: Option.none() }
@@ -130,7 +144,7 @@ export const routeOf = (
   }
 }
 
-const nextOfReplay = (decision: ReplayDecision, by: "policy" | "driver"): Next => {
+export const nextOfReplay = (decision: ReplayDecision, by: "policy" | "driver"): Next => {
   switch (decision._tag) {
     case "FreshSessionRetry":
       return Next.FreshSession({ rollbackTo: decision.rollbackTo, delay: decision.delay })
@@ -197,7 +211,7 @@ export interface TurnFacts {
   readonly rolledBack: boolean
 }
 
-/** The arrows out of `Working`. */
+/** The arrows out of a turn of work. */
 export const afterTurn = (state: LoopState, next: Next, facts: TurnFacts): LoopState => {
   const kept: LoopState = {
     ...state,
@@ -233,15 +247,17 @@ export const afterTurn = (state: LoopState, next: Next, facts: TurnFacts): LoopS
         ...kept,
         carry: next.sameTurn ? again : carry,
         traces: next.sameTurn ? state.traces : [...state.traces, facts.trace],
-        phase: Phase.Sleeping({ duration: next.duration, reason: next.reason, tick: !next.sameTurn })
+        phase: sleeping({ duration: next.duration, reason: next.reason, tick: !next.sameTurn, parked: next.sameTurn })
       }
+    case "Redirect":
+      return { ...kept, carry: { ...carry, notices: [redirectedNotice] }, traces: [...state.traces, facts.trace] }
     case "FreshSession":
       return {
         ...kept,
         carry: again,
         compaction: { ...kept.compaction, contextTokens: Option.none(), lastTurn: Option.none() },
         phase: Duration.greaterThan(next.delay, Duration.zero)
-          ? Phase.Sleeping({ duration: next.delay, reason: "waiting before a new session", tick: false })
+          ? sleeping({ duration: next.delay, reason: "waiting before a new session", tick: false, parked: false })
           : Phase.Ready()
       }
     case "CompactFirst":
@@ -257,6 +273,13 @@ export const afterTurn = (state: LoopState, next: Next, facts: TurnFacts): LoopS
       return { ...kept, carry: { ...again, notices: [cutOffNotice] } }
   }
 }
+
+const sleeping = (sleep: {
+  readonly duration: Duration.Duration
+  readonly reason: string
+  readonly tick: boolean
+  readonly parked: boolean
+}): Phase => Phase.Sleeping({ ...sleep, begun: Option.none() })
 
 const rolledBackNotice = "The last turn failed and its changes were rolled back."
 
@@ -274,7 +297,7 @@ const withStuck = (next: LoopState, before: LoopState, facts: TurnFacts): LoopSt
   })
 }
 
-/** The arrows out of `Compacting`. The usage is charged, the turn is not counted. */
+/** The arrows out of a compact turn. The usage is charged, the turn is not counted. */
 export const afterCompaction = (
   state: LoopState,
   result: { readonly usage: Usage; readonly succeeded: boolean; readonly contextTokens: Option.Option<number> }

@@ -36,6 +36,8 @@ export interface Claim {
 export interface OperatorMessages {
   /** Resolves with the message and with how many wait now. */
   readonly add: (text: string) => Effect.Effect<{ readonly message: Message; readonly waiting: number }>
+  /** Puts what waited before a restart in front. */
+  readonly restore: (messages: ReadonlyArray<Message>) => Effect.Effect<void>
   /** Takes all for a prompt. While some are claimed it waits until that is over. */
   readonly take: Effect.Effect<ReadonlyArray<Message>>
   /** None when nothing waits, or when others are claimed. Resolves at once. */
@@ -98,6 +100,7 @@ export const make: Effect.Effect<OperatorMessages> = Effect.gen(function* () {
           ]
         })
       ),
+    restore: (messages) => SubscriptionRef.update(state, (it) => ({ ...it, waiting: [...messages, ...it.waiting] })),
     take,
     claim: SubscriptionRef.modify(state, (it) =>
       Option.isSome(it.claimed) || it.waiting.length === 0

@@ -49,6 +49,10 @@ export const tickPrompt = (slept: Duration.Duration, reason: string): string =>
 export const cutOffNotice =
   "The previous turn was cut off before it ended. Its work is still in the directory: look at what is there before you go on."
 
+/** Said after the operator ended a turn to give the work another direction. */
+export const redirectedNotice =
+  "The operator ended the previous turn. What the operator says above goes before what you were doing."
+
 const block = (title: string, lines: ReadonlyArray<string>): string =>
   lines.length === 0 ? "" : `[${title}]\n${lines.join("\n")}\n[END ${title}]`
 

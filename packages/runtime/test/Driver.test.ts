@@ -3,6 +3,7 @@ import { Budget } from "@driver/domain/Goal"
 import { BudgetExhausted, Cancelled, Done } from "@driver/domain/Outcome"
 import { Driver, GoalAlreadyRunning, type NoSuchGoal } from "@driver/runtime/Driver"
 import { RecordedEvents } from "@driver/runtime/EventSink"
+import type { JournalError } from "@driver/runtime/Journal"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Scope, TestClock } from "effect"
 import { goalId, goalWith, otherGoalId, publishedTags, TestDriver } from "./support/world.js"
@@ -54,7 +55,7 @@ describe("Driver", () => {
   it.effect("says of an unknown goal that there is none", () =>
     Effect.gen(function* () {
       const driver = yield* Driver
-      const calls: ReadonlyArray<Effect.Effect<unknown, NoSuchGoal>> = [
+      const calls: ReadonlyArray<Effect.Effect<unknown, NoSuchGoal | JournalError>> = [
         driver.await(goalId),
         driver.cancel(goalId),
         driver.pause(goalId),
@@ -67,7 +68,7 @@ describe("Driver", () => {
       ]
       const errors = yield* Effect.forEach(calls, Effect.flip)
       assert.deepStrictEqual(
-        errors.map((it) => [it._tag, it.goalId]),
+        errors.map((it) => [it._tag, "goalId" in it ? it.goalId : ""]),
         calls.map(() => ["NoSuchGoal", goalId])
       )
     }).pipe(Effect.provide(TestDriver({})))

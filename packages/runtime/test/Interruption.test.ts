@@ -18,7 +18,7 @@ import { ReplayDecision } from "@driver/runtime/ReplayPolicy"
 import { Workspace } from "@driver/runtime/Workspace"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Duration, Effect, Layer, Option, Ref, Stream, TestClock } from "effect"
-import { goalId, goalWith, publishedTags, services, type World } from "./support/world.js"
+import { goalId, goalWith, journal, publishedTags, services, type World } from "./support/world.js"
 
 /** Where the loop is held: once, at the first call, `before` it happens or `after` it has happened. */
 interface Hold {
@@ -119,7 +119,8 @@ const held = (world: World, hold: Hold) => {
     Layer.provideMerge(GoalLoop.layer()),
     Layer.provideMerge(overrides),
     Layer.provideMerge(handlesLayer),
-    Layer.provideMerge(services(world))
+    Layer.provideMerge(services(world)),
+    Layer.provideMerge(journal)
   )
 }
 

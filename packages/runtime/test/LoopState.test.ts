@@ -127,7 +127,7 @@ const facts: TurnFacts = {
   focus: "continue goal: x",
   rolledBack: false
 }
-const working: LoopState = { ...initial, phase: Phase.Working(), nudges: 2 }
+const working: LoopState = { ...initial, nudges: 2 }
 
 describe("afterTurn", () => {
   it("takes the failures and what changed into the next prompt, and not the messages that were delivered", () => {
@@ -177,7 +177,13 @@ describe("afterTurn", () => {
     const { phase } = afterTurn(working, next, facts)
     assert.deepStrictEqual(
       phase,
-      Phase.Sleeping({ duration: Duration.seconds(2), reason: "waiting before a new session", tick: false })
+      Phase.Sleeping({
+        duration: Duration.seconds(2),
+        reason: "waiting before a new session",
+        tick: false,
+        parked: false,
+        begun: Option.none()
+      })
     )
   })
 

@@ -1,11 +1,10 @@
-/** `GoalLoop`'s step `Compacting`: a turn that shrinks the agent's context and is no work. */
+/** `GoalLoop`'s compact turn: one that shrinks the agent's context and is no work. */
 import {
   BudgetExhaustedEvent,
   CompactCompleted,
   CompactRequested,
   CompactSummaryStored
 } from "@driver/domain/DriverEvent"
-import { BudgetExhausted } from "@driver/domain/Outcome"
 import { charge, updateUsage } from "@driver/domain/Usage"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,20 +12,27 @@ import * as Option from "effect/Option"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
 import type { GoalRun } from "../GoalRun.js"
-import { afterCompaction, type LoopState, Phase } from "../LoopState.js"
+import type { JournalError } from "../Journal.js"
+import { BudgetReached, CompactionBegun, CompactionEnded } from "../LoopEntry.js"
+import type { Compaction, LoopState } from "../LoopState.js"
 import { drainTurn } from "./drainTurn.js"
 import { turnOf } from "./turnOf.js"
+
+type Due = Option.Option.Value<Compaction["due"]>
 
 export const compactingStep = (
   run: GoalRun,
   state: LoopState,
-  { focus, reason }: Extract<Phase, { _tag: "Compacting" }>
-): Effect.Effect<LoopState, never, CompactSummaryStore> =>
+  { focus, reason }: Due
+): Effect.Effect<void, JournalError, CompactSummaryStore> =>
   Effect.gen(function* () {
     const { control, goal } = run
     const goalId = goal.id
     const turn = state.usage.turns
-    yield* control.publish(new CompactRequested({ goalId, turn, focus, reason }))
+    yield* control.journal.write(
+      new CompactionBegun({ focus, reason }),
+      new CompactRequested({ goalId, turn, focus, reason })
+    )
 
     const [report, elapsed] = yield* run.metered(state.usage, (watch) =>
       drainTurn(
@@ -55,14 +61,18 @@ export const compactingStep = (
       Option.orElse(() => (report.end._tag === "Failed" ? Option.some(report.end.message) : Option.none())),
       Option.filter(() => !succeeded)
     )
-    yield* control.publish(new CompactCompleted({ goalId, turn, succeeded, before, after, error }))
+    yield* control.journal.write(
+      new CompactionEnded({ usage, succeeded, contextTokens: after }),
+      new CompactCompleted({ goalId, turn, succeeded, before, after, error }),
+      ...(report.end._tag === "BudgetReached"
+        ? [
+            new BudgetReached({ axis: report.end.axis, usage }),
+            new BudgetExhaustedEvent({ goalId, axis: report.end.axis, usage })
+          ]
+        : [])
+    )
     // A process whose compaction failed is not trusted with the next turn: the conversation is resumed by a new one.
     if (!succeeded) yield* run.sessions.close
-    const next = afterCompaction(state, { usage, succeeded, contextTokens: after })
-    if (report.end._tag !== "BudgetReached") return next
-    const { axis } = report.end
-    yield* control.publish(new BudgetExhaustedEvent({ goalId, axis, usage }))
-    return { ...next, phase: Phase.Ended({ outcome: new BudgetExhausted({ axis }) }) }
   })
 
 const storeSummary = (run: GoalRun, turn: number, summary: string) =>

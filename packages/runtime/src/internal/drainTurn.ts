@@ -1,12 +1,15 @@
-/** Drains a turn of the run's session under its budget, and tells the binding and whoever watches of each event. */
-import type { AgentError, AgentEvent } from "@driver/agent/Agent"
+/** Drains a turn of the run's session under its budget, and tells the binding, the trace and whoever watches of each event. */
+import { Agent, type AgentError, type AgentEvent } from "@driver/agent/Agent"
+import * as ToolSpans from "@driver/agent/ToolSpans"
 import { AgentActivity } from "@driver/domain/DriverEvent"
+import { SpanName } from "@driver/domain/Spans"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { activityOf } from "../Activity.js"
 import * as Attempt from "../Attempt.js"
 import type { BudgetWatch, GoalRun } from "../GoalRun.js"
+import { agentAttributes, annotateAgentEvent, annotateReport } from "./agentSpan.js"
 
 export const drainTurn = <R>(
   run: GoalRun,
@@ -14,18 +17,39 @@ export const drainTurn = <R>(
   watch: BudgetWatch,
   events: Stream.Stream<AgentEvent, AgentError, R>
 ): Effect.Effect<Attempt.AttemptReport, never, R> =>
-  // Clean from here on: whatever is cut short later is not cut in the middle of a secret.
-  Attempt.drain(Stream.mapError(Stream.map(events, run.control.redactor.value), run.control.redactor.value), {
-    timeout: watch.timeout,
-    timeoutIsBudget: watch.timeoutIsBudget,
-    stopped: watch.stopped,
-    onMetered: watch.onMetered,
-    onEvent: (event) =>
-      Effect.zipRight(
-        run.sessions.observe(event),
-        Option.match(activityOf(event), {
-          onNone: () => Effect.void,
-          onSome: (it) => run.control.publish(new AgentActivity({ goalId: run.goal.id, turn, ...it }))
-        })
-      )
+  Effect.gen(function* () {
+    // A ticket without spans: calls are told of all the same, and their decisions wherever they are asked for.
+    const spans = run.ticket.spans ?? (yield* ToolSpans.make)
+    const kind = Option.match(yield* Effect.serviceOption(Agent), { onNone: () => "agent", onSome: (it) => it.kind })
+    return yield* Effect.useSpan(
+      SpanName.agent(kind),
+      { kind: "client", captureStackTrace: false, attributes: agentAttributes(kind, run.goal.id, turn) },
+      (span) =>
+        Attempt.drain(
+          // Clean from here on: whatever is cut short later is not cut in the middle of a secret.
+          Stream.mapError(Stream.map(events, run.control.redactor.value), run.control.redactor.value),
+          {
+            timeout: watch.timeout,
+            timeoutIsBudget: watch.timeoutIsBudget,
+            stopped: watch.stopped,
+            onMetered: watch.onMetered,
+            onEvent: (event) =>
+              Effect.suspend(() => {
+                annotateAgentEvent(span, event)
+                return Effect.zipRight(spans.observe(event), run.sessions.observe(event))
+              }).pipe(
+                Effect.zipRight(
+                  Option.match(activityOf(event), {
+                    onNone: () => Effect.void,
+                    onSome: (it) => run.control.publish(new AgentActivity({ goalId: run.goal.id, turn, ...it }))
+                  })
+                )
+              )
+          }
+        ).pipe(
+          spans.during,
+          Effect.tap((report) => Effect.sync(() => annotateReport(span, report))),
+          Effect.withParentSpan(span)
+        )
+    )
   })

@@ -1,17 +1,22 @@
 /**
- * `GoalLoop`'s step `Working`: one attempt, from the checkpoint before it to the
- * state after it. The order is the specification's: checkpoint, attempt, diff
+ * `GoalLoop`'s turn of work: one attempt, from the checkpoint before it to what
+ * follows from it. The order is the specification's: checkpoint, attempt, diff
  * stat, criteria, events, compaction, route.
+ *
+ * The journal has `TurnBegun` before the prompt is sent and `TurnDecided` before
+ * anything follows from the turn; `settle` carries that out and writes `TurnSettled`.
  */
 import {
   AttemptCompleted,
   AttemptStarted,
   BudgetExhaustedEvent,
+  Escalated,
   Progress,
   ReplayDecided
 } from "@driver/domain/DriverEvent"
+import type { GoalId } from "@driver/domain/Goal"
 import { AttemptResult } from "@driver/domain/Outcome"
-import { charge, updateUsage } from "@driver/domain/Usage"
+import { charge, totalTokens, type Usage, updateUsage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { failuresOf } from "@driver/domain/Verdict"
 import * as Clock from "effect/Clock"
@@ -20,23 +25,39 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Acceptance, AcceptanceError } from "../Acceptance.js"
+import { AccountLimits } from "../AccountLimits.js"
 import type * as Attempt from "../Attempt.js"
 import { CompactPolicy } from "../CompactPolicy.js"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
+import type { GoalControl } from "../GoalControl.js"
 import type { GoalRun } from "../GoalRun.js"
-import { afterTurn, countsAsTurn, countTurn, type LoopState, Next, Phase, routeOf } from "../LoopState.js"
+import type { JournalEntry, JournalError } from "../Journal.js"
+import { CompactionDue, TurnBegun, TurnDecided, TurnSettled } from "../LoopEntry.js"
+import {
+  afterTurn,
+  type Compaction,
+  countsAsTurn,
+  countTurn,
+  type LoopState,
+  Next,
+  Phase,
+  routeOf
+} from "../LoopState.js"
 import { PostTurnHooks } from "../PostTurnHooks.js"
 import { attemptPrompt } from "../Prompt.js"
-import { ReplayPolicy } from "../ReplayPolicy.js"
+import { type ReplayDecision, ReplayPolicy } from "../ReplayPolicy.js"
 import { StuckDecision, StuckPolicy, type TurnTrace } from "../StuckPolicy.js"
 import { type Checkpoint, type CheckpointId, type DiffStat, Workspace } from "../Workspace.js"
 import { drainTurn } from "./drainTurn.js"
+import { nextOf, nextOnWire, stuckOnWire, traceOf as traceFrom, traceOnWire } from "./onWire.js"
 import { turnOf } from "./turnOf.js"
 
 type WorkingServices =
   | Acceptance
+  | AccountLimits
   | CompactPolicy
   | CompactSummaryStore
   | PostTurnHooks
@@ -47,20 +68,28 @@ type WorkingServices =
 export const workingStep = (
   run: GoalRun,
   state: LoopState
-): Effect.Effect<LoopState, AcceptanceError, WorkingServices> =>
+): Effect.Effect<void, AcceptanceError | JournalError, WorkingServices> =>
   Effect.gen(function* () {
     const { control, goal } = run
     const goalId = goal.id
     const turn = state.usage.turns + 1
-    const messages = [...state.carry.messages, ...(yield* control.messages.take).map(({ text }) => text)]
-    const decisionsBefore = (yield* run.denials).decisions
+    const taken = yield* control.messages.take
+    const messages = [...state.carry.messages, ...taken.map(({ text }) => text)]
+    const decisionsBefore = yield* run.decisions
 
     const [{ checkpoint, judged, report }, elapsed] = yield* run.metered(state.usage, (watch) =>
       Effect.gen(function* () {
         // The agent starts while the checkpoint is made; it does nothing before it has its prompt.
         yield* run.sessions.prepare
         const checkpoint = yield* makeCheckpoint(run, turn)
-        yield* control.publish(new AttemptStarted({ goalId, turn, usage: state.usage }))
+        yield* control.journal.write(
+          new TurnBegun({
+            turn,
+            messageIds: taken.map(({ id }) => id),
+            checkpoint: Option.map(checkpoint, (it) => it.id)
+          }),
+          new AttemptStarted({ goalId, turn, usage: state.usage })
+        )
         yield* run.ticket.startTurn(turn)
         const report = yield* drainTurn(
           run,
@@ -78,35 +107,15 @@ export const workingStep = (
     )
     const charged = updateUsage(charge(state.usage, report.tokens, report.costUsd), {
       wallTime: Duration.sum(state.usage.wallTime, elapsed),
-      consecutiveDenies: (yield* run.denials).consecutive
+      consecutiveDenies: (yield* control.journal.state).consecutiveDenies
     })
-
-    const replayPolicy = yield* ReplayPolicy
-    const now = yield* Clock.currentTimeMillis
-    const random = yield* Random.next
-    const route = routeOf(report.end, judged.verdict, (failed) =>
-      replayPolicy.decide({
-        goalId,
-        turn,
-        checkpoint: Option.map(checkpoint, (it) => it.id),
-        usage: charged,
-        failure: failed.failure,
-        message: failed.message,
-        hint: failed.hint,
-        restartedMidTurn: false,
-        now,
-        random
-      })
-    )
+    const decide = yield* replayOf(run, { turn, checkpoint: Option.map(checkpoint, (it) => it.id), usage: charged })
+    const route = routeOf(report.end, judged.verdict, (failed) => decide(failed, false))
+    yield* tellAccount(control, report, route.replay)
     const usage = countTurn(charged, route.next)
     const finalText =
       report.end._tag === "Claimed" ? Option.some(control.redactor.text(report.end.text)) : Option.none()
-    yield* SubscriptionRef.update(control.progress, (it) => ({
-      ...it,
-      usage,
-      activeSince: Option.none(),
-      finalText: Option.orElse(finalText, () => it.finalText)
-    }))
+    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage, activeSince: Option.none() }))
 
     const result = new AttemptResult({
       goalId,
@@ -115,39 +124,119 @@ export const workingStep = (
       usage,
       verdict: judged.verdict,
       finalText,
-      decisionsRecorded: (yield* run.denials).decisions - decisionsBefore,
+      decisionsRecorded: (yield* run.decisions) - decisionsBefore,
       extras: extrasOf(report, judged.diff, checkpoint)
     })
-    yield* publishTurn(run, result, countsAsTurn(route.next))
-    if (Option.isSome(route.replay)) {
-      const error = report.end._tag === "Failed" ? report.end.message : ""
-      const decision = snakeCase(route.replay.value._tag)
-      yield* control.publish(new ReplayDecided({ goalId, turn, decision, error }))
-    }
-    if (report.end._tag === "BudgetReached") {
-      yield* control.publish(new BudgetExhaustedEvent({ goalId, axis: report.end.axis, usage }))
-    }
-
-    const rolledBack = yield* carryOut(run, route.next, report)
-    const trace = traceOf(report, judged)
-    const stuckPolicy = yield* StuckPolicy
-    const stuck =
-      countsAsTurn(route.next) && !Next.$is("Accept")(route.next)
-        ? stuckPolicy.decide({ turns: [...state.traces, trace], nudges: state.nudges })
-        : StuckDecision.Fine()
+    const error = report.end._tag === "Failed" ? report.end.message : ""
     const compactPolicy = yield* CompactPolicy
-    const next = afterTurn(state, route.next, {
+    const decided = new TurnDecided({
+      turn,
+      next: nextOnWire(route.next),
       usage,
-      trace,
-      stuck,
+      trace: traceOnWire(traceOf(report, judged)),
       diffStat: Option.match(judged.diff, { onNone: () => "", onSome: (it) => it.text }),
       messages,
       contextTokens: report.contextTokens,
       contextWindow: report.contextWindow,
       focus: compactPolicy.focus(goal.description),
-      rolledBack
+      verdict: judged.verdict,
+      finalText,
+      error
     })
-    return yield* withCompaction(run, next)
+    const counted = countsAsTurn(route.next)
+    yield* settle(run, state, decided, [
+      decided,
+      new AttemptCompleted({ goalId, result }),
+      ...progressOf(run, result, counted),
+      ...Option.toArray(Option.map(route.replay, (it) => replayEvent(goalId, turn, it, error))),
+      ...(report.end._tag === "BudgetReached"
+        ? [new BudgetExhaustedEvent({ goalId, axis: report.end.axis, usage })]
+        : [])
+    ])
+    if (counted) yield* startHooks(run, result)
+  })
+
+/** The replay policy on a turn of this run that ended in an error. */
+export const replayOf = (
+  run: GoalRun,
+  at: { readonly turn: number; readonly checkpoint: Option.Option<CheckpointId>; readonly usage: Usage }
+): Effect.Effect<
+  (failed: Extract<Attempt.AttemptEnd, { _tag: "Failed" }>, restartedMidTurn: boolean) => ReplayDecision,
+  never,
+  ReplayPolicy
+> =>
+  Effect.gen(function* () {
+    const policy = yield* ReplayPolicy
+    const now = yield* Clock.currentTimeMillis
+    const random = yield* Random.next
+    return ({ failure, hint, message }, restartedMidTurn) =>
+      policy.decide({ goalId: run.goal.id, ...at, failure, message, hint, restartedMidTurn, now, random })
+  })
+
+export const replayEvent = (goalId: GoalId, turn: number, decision: ReplayDecision, error: string): ReplayDecided =>
+  new ReplayDecided({ goalId, turn, decision: snakeCase(decision._tag), error })
+
+/** Other goals of the account learn that its usage limit is met, or that it is open. */
+const tellAccount = (control: GoalControl, report: Attempt.AttemptReport, replay: Option.Option<ReplayDecision>) =>
+  Effect.gen(function* () {
+    const limits = yield* AccountLimits
+    const account = yield* Ref.get(control.account)
+    if (Option.isSome(replay) && replay.value._tag === "Sleep") {
+      const { duration, reason } = replay.value
+      const now = yield* Clock.currentTimeMillis
+      return yield* limits.limited(account, now + Duration.toMillis(duration), reason)
+    }
+    if (report.end._tag !== "Failed" || totalTokens(report.tokens) > 0) yield* limits.open(account)
+  }).pipe(
+    Effect.catchAll((error) => Effect.logWarning("The account's usage limit was not shared with other goals", error))
+  )
+
+/**
+ * Does what the decided turn asks of session and workspace, and writes that it is
+ * done; `entries` go before, and are durable before anything is done. Called again,
+ * without them, for a turn that a driver decided and did not settle.
+ */
+export const settle = (
+  run: GoalRun,
+  state: LoopState,
+  decided: TurnDecided,
+  entries: ReadonlyArray<JournalEntry>
+): Effect.Effect<void, JournalError, CompactPolicy | StuckPolicy | Workspace> =>
+  Effect.gen(function* () {
+    const { goal, control } = run
+    const next = nextOf(decided.next)
+    const trace = traceFrom(decided.trace)
+    const stuckPolicy = yield* StuckPolicy
+    const stuck =
+      countsAsTurn(next) && !Next.$is("Accept")(next) && !Next.$is("Redirect")(next)
+        ? stuckPolicy.decide({ turns: [...state.traces, trace], nudges: state.nudges })
+        : StuckDecision.Fine()
+
+    const ending = (rolledBack: boolean) =>
+      Effect.gen(function* () {
+        const { diffStat, messages, contextTokens, contextWindow, focus, usage } = decided
+        const facts = { usage, trace, stuck, diffStat, messages, contextTokens, contextWindow, focus, rolledBack }
+        const after = afterTurn(state, next, facts)
+        const due = yield* compactionDue(run, after)
+        return [
+          new TurnSettled({ rolledBack, stuck: stuckOnWire(stuck) }),
+          ...Option.toArray(Option.map(due, (it) => new CompactionDue(it))),
+          ...(after.phase._tag === "Ended" && after.phase.outcome._tag === "Escalate"
+            ? [new Escalated({ goalId: goal.id, turn: usage.turns, reason: after.phase.outcome.reason })]
+            : [])
+        ]
+      })
+
+    const rollbackTo = next._tag === "FreshSession" || next._tag === "Advance" ? next.rollbackTo : Option.none()
+    if (next._tag !== "FreshSession" && Option.isNone(rollbackTo)) {
+      yield* control.journal.write(...entries, ...(yield* ending(false)))
+      if (next._tag === "Stop") yield* run.sessions.close
+      return
+    }
+    yield* control.journal.write(...entries)
+    if (next._tag === "FreshSession") yield* run.sessions.abandon(decided.error)
+    const rolledBack = Option.isSome(rollbackTo) ? yield* rollback(run, rollbackTo.value) : false
+    yield* control.journal.write(...(yield* ending(rolledBack)))
   })
 
 /** A turn without a checkpoint has no rollback point, which is bad luck and no reason to stop. */
@@ -221,39 +310,28 @@ const diffSince = (run: GoalRun, checkpoint: Option.Option<Checkpoint>) =>
       )
   })
 
-const publishTurn = (run: GoalRun, result: AttemptResult, counted: boolean) =>
-  Effect.gen(function* () {
-    const { control, goal, settings } = run
-    yield* control.publish(new AttemptCompleted({ goalId: goal.id, result }))
-    if (!counted) return
-    const every = settings.progressEveryTurns
-    if (every > 0 && result.turn % every === 0) {
-      yield* control.publish(new Progress({ goalId: goal.id, turn: result.turn, usage: result.usage }))
-    }
-    const { hooks } = yield* PostTurnHooks
-    yield* Effect.forEach(
+const progressOf = (run: GoalRun, result: AttemptResult, counted: boolean): ReadonlyArray<Progress> => {
+  const every = run.settings.progressEveryTurns
+  return counted && every > 0 && result.turn % every === 0
+    ? [new Progress({ goalId: run.goal.id, turn: result.turn, usage: result.usage })]
+    : []
+}
+
+const startHooks = (run: GoalRun, result: AttemptResult): Effect.Effect<void, never, PostTurnHooks> =>
+  Effect.flatMap(PostTurnHooks, ({ hooks }) =>
+    Effect.forEach(
       hooks,
       (hook) =>
         FiberSet.run(
           run.hooks,
-          hook.run(result, control.publish).pipe(
+          hook.run(result, run.control.publish).pipe(
             Effect.catchAllCause((cause) => Effect.logWarning(`The post-turn hook ${hook.name} failed`, cause)),
             Effect.interruptible
           )
         ),
       { discard: true }
     )
-  })
-
-/** What the route asks of the session and the workspace. Resolves with whether the workspace was rolled back. */
-const carryOut = (run: GoalRun, next: Next, report: Attempt.AttemptReport) =>
-  Effect.gen(function* () {
-    const message = report.end._tag === "Failed" ? report.end.message : ""
-    if (next._tag === "FreshSession") yield* run.sessions.abandon(message)
-    if (next._tag === "Stop") yield* run.sessions.close
-    const rollbackTo = next._tag === "FreshSession" || next._tag === "Advance" ? next.rollbackTo : Option.none()
-    return Option.isSome(rollbackTo) ? yield* rollback(run, rollbackTo.value) : false
-  })
+  )
 
 const rollback = (run: GoalRun, to: CheckpointId) =>
   Effect.flatMap(Workspace, (workspace) => workspace.rollback(run.goal.id, to)).pipe(
@@ -262,13 +340,13 @@ const rollback = (run: GoalRun, to: CheckpointId) =>
   )
 
 /** Asks the policy whether the next iteration is a compact turn. */
-const withCompaction = (run: GoalRun, state: LoopState): Effect.Effect<LoopState, never, CompactPolicy> =>
+const compactionDue = (run: GoalRun, state: LoopState): Effect.Effect<Compaction["due"], never, CompactPolicy> =>
   Effect.gen(function* () {
-    if (Phase.$is("Ended")(state.phase) || Option.isSome(state.compaction.due)) return state
+    if (Phase.$is("Ended")(state.phase) || Option.isSome(state.compaction.due)) return Option.none()
     const policy = yield* CompactPolicy
     const since = yield* run.sessions.since
     const now = yield* Clock.currentTimeMillis
-    const due = policy.decide({
+    return policy.decide({
       description: run.goal.description,
       turn: state.usage.turns,
       lastCompactTurn: state.compaction.lastTurn,
@@ -277,7 +355,6 @@ const withCompaction = (run: GoalRun, state: LoopState): Effect.Effect<LoopState
       sessionAge: Duration.millis(Option.match(since, { onNone: () => 0, onSome: (it) => Math.max(0, now - it) })),
       consecutiveFailures: state.compaction.consecutiveFailures
     })
-    return { ...state, compaction: { ...state.compaction, due } }
   })
 
 const traceOf = (report: Attempt.AttemptReport, judged: Judged): TurnTrace => ({

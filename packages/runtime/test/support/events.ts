@@ -1,7 +1,9 @@
 /** Events to send through sinks. */
-import { AgentActivity, GoalPaused, OperatorMessage, StoredEvent } from "@driver/domain/DriverEvent"
+import { AgentActivity, GoalCompleted, GoalPaused, OperatorMessage, StoredEvent } from "@driver/domain/DriverEvent"
 import { GoalId } from "@driver/domain/Goal"
-import { DateTime } from "effect"
+import { Done, GoalOutcome } from "@driver/domain/Outcome"
+import { Usage } from "@driver/domain/Usage"
+import { DateTime, Duration } from "effect"
 
 export const goalIdOf = (n: number) => GoalId.make(`00000000-0000-4000-8000-${String(n).padStart(12, "0")}`)
 
@@ -24,3 +26,20 @@ export const paused = (goal: number, sequence: number) =>
 /** An event for people who watch. */
 export const activity = (goal: number, sequence: number, text = "…") =>
   stored(goal, sequence, new AgentActivity({ goalId: goalIdOf(goal), turn: 1, activity: "said", text }))
+
+/** The last event of a goal. */
+export const completed = (goal: number, sequence: number) =>
+  stored(
+    goal,
+    sequence,
+    new GoalCompleted({
+      goalId: goalIdOf(goal),
+      outcome: new GoalOutcome({
+        goalId: goalIdOf(goal),
+        outcome: new Done(),
+        totalTurns: 1,
+        usage: Usage.zero,
+        elapsed: Duration.seconds(1)
+      })
+    })
+  )

@@ -9,6 +9,7 @@ import { Budget, Goal, GoalId, Shell } from "@driver/domain/Goal"
 import { AllowOnce, type PermissionOutcome } from "@driver/domain/Permission"
 import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { Acceptance, type AcceptanceError } from "@driver/runtime/Acceptance"
+import { AccountLimits } from "@driver/runtime/AccountLimits"
 import { BindingStore } from "@driver/runtime/BindingStore"
 import { type CompactInput, CompactPolicy, type CompactRequest } from "@driver/runtime/CompactPolicy"
 import { CompactSummaryStore } from "@driver/runtime/CompactSummaryStore"
@@ -17,6 +18,8 @@ import { Driver } from "@driver/runtime/Driver"
 import { EventSink, RecordedEvents } from "@driver/runtime/EventSink"
 import { GoalLoop } from "@driver/runtime/GoalLoop"
 import type { GoalLoopSettings } from "@driver/runtime/GoalLoopSettings"
+import * as JournalMemory from "@driver/runtime/JournalMemory"
+import { Leases } from "@driver/runtime/Leases"
 import { type PostTurnHook, PostTurnHooks } from "@driver/runtime/PostTurnHooks"
 import { ReplayDecision, type ReplayInput, ReplayPolicy } from "@driver/runtime/ReplayPolicy"
 import { CallDecision, type CallInput, StuckDecision, type StuckInput, StuckPolicy } from "@driver/runtime/StuckPolicy"
@@ -121,12 +124,20 @@ export const services = (world: World) =>
     BindingStore.layerMemory(),
     CompactSummaryStore.layerMemory,
     world.decisions ?? DecisionStore.layerMemory,
+    AccountLimits.layerMemory,
     EventSink.layerMemory
   )
 
+/** Journal and goal store in memory, and this driver's leases. */
+export const journal = Leases.layer({ owner: "test", heartbeatEvery: Duration.days(30) }).pipe(Layer.provideMerge(JournalMemory.layer()))
+
 /** Everything together; the fakes stay visible to the test. */
 export const TestDriver = (world: World) =>
-  Driver.layer.pipe(Layer.provideMerge(GoalLoop.layer(world.settings)), Layer.provideMerge(services(world)))
+  Driver.layer.pipe(
+    Layer.provideMerge(GoalLoop.layer(world.settings)),
+    Layer.provideMerge(services(world)),
+    Layer.provideMerge(journal)
+  )
 
 /** The events so far, oldest first. */
 export const published: Effect.Effect<ReadonlyArray<DriverEvent>, never, RecordedEvents> = Effect.flatMap(

@@ -1,0 +1,23 @@
+/** Looks again and again: at once when somebody in this process says that something is new, else now and then. */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+/**
+ * Looks now, after every tick, and `every` so often for what other processes wrote; never twice at once. However many
+ * ticks there are during a look, one look follows. Ends with the scope. Resolves with another way to tick.
+ */
+export const keepLooking = (options: {
+  readonly look: (tick: Effect.Effect<void>) => Effect.Effect<void>
+  readonly ticks: Stream.Stream<unknown>
+  readonly every: Duration.DurationInput
+}): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const due = yield* Effect.makeLatch(false)
+    const tick = Effect.asVoid(due.open)
+    const look = Effect.zipRight(due.close, options.look(tick))
+    yield* Effect.forkScoped(Stream.runForEach(options.ticks, () => tick))
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(look, Effect.timeoutOption(due.await, options.every))))
+    return tick
+  })
