@@ -150,6 +150,7 @@ describe("The wire format", () => {
       Object.fromEntries(Object.entries(frozen.events).map(([kind, event]) => [kind, subjectOf(event)])),
       {
         goal_started: "agent.driver.goal.started",
+        goal_recovered: "agent.driver.goal.recovered",
         goal_completed: "agent.driver.goal.completed",
         attempt_started: "agent.driver.attempt.started",
         attempt_completed: "agent.driver.attempt.completed",

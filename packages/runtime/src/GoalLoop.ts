@@ -35,6 +35,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
@@ -100,8 +101,10 @@ export class GoalLoop extends Context.Tag("@driver/runtime/GoalLoop")<
      * middle goes on there.
      *
      * Interrupting it cancels the goal: `control.outcome` is set to `Cancelled` and the last event is published before
-     * the fiber ends. When `control.suspending` is set it leaves the goal where it is: no last event, and an outcome of
-     * `Continue`. By then nothing that the goal started is left.
+     * the fiber ends. By then nothing that the goal started is left.
+     *
+     * A goal that has not ended, and is gone on with when it is resumed, has no last event and an outcome of `Continue`:
+     * when `control.suspending` is set as it is interrupted, and when the journal cannot be written.
      */
     readonly run: (goal: Goal, control: GoalControl.GoalControl, claim: Claim) => Effect.Effect<GoalOutcome>
   }
@@ -148,9 +151,16 @@ const run = (
     if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
       yield* Effect.logError("The goal could not go on", exit.cause)
     }
-    const suspended = Exit.isInterrupted(exit) && (yield* Ref.get(control.suspending))
-    const outcome = control.redactor.value(yield* outcomeOf(goal, control, exit, suspended))
-    yield* suspended ? leave(control) : end(control, new GoalCompleted({ goalId: goal.id, outcome }), exit)
+    const outcomeWith = (unfinished: Option.Option<string>) =>
+      Effect.map(outcomeOf(goal, control, exit, unfinished), control.redactor.value)
+    const unfinished = yield* whyUnfinished(control, exit)
+    const foreseen = yield* outcomeWith(unfinished)
+    const written = yield* Effect.either(
+      Option.isSome(unfinished)
+        ? leave(control)
+        : control.journal.write(new GoalCompleted({ goalId: goal.id, outcome: foreseen }))
+    )
+    const outcome = Either.isRight(written) ? foreseen : yield* outcomeWith(Option.some(stopped(written.left)))
     yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: "Ended" }))
     yield* Deferred.succeed(control.outcome, outcome)
     return outcome
@@ -176,19 +186,22 @@ const restore = (control: GoalControl.GoalControl, before: GoalFold, startedAt: 
 const largest = (a: Option.Option<number>, b: Option.Option<number>): Option.Option<number> =>
   Option.isSome(a) && Option.isSome(b) ? Option.some(Math.max(a.value, b.value)) : Option.orElse(a, () => b)
 
-/** The last event. A journal that cannot be written has the goal unfinished, as it then is. */
-const end = (
+/** Why the goal has not ended, though nobody works on it any more: it goes on where it is when it is resumed. */
+const whyUnfinished = (
   control: GoalControl.GoalControl,
-  completed: GoalCompleted,
   exit: Exit.Exit<unknown, DriverFault>
-): Effect.Effect<void> => {
-  const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
-  return Option.exists(failure, isJournalError)
-    ? control.publish(completed)
-    : Effect.catchAll(control.journal.write(completed), (error) =>
-        Effect.logError("The end of the goal could not be written: it is gone on with when the goal is resumed", error)
-      )
-}
+): Effect.Effect<Option.Option<string>> =>
+  Effect.gen(function* () {
+    if (Exit.isSuccess(exit)) return Option.none()
+    if (Cause.isInterruptedOnly(exit.cause)) {
+      return (yield* Ref.get(control.suspending)) ? Option.some(`the driver was stopped${goesOn}`) : Option.none()
+    }
+    return Option.map(Option.filter(Cause.failureOption(exit.cause), isJournalError), stopped)
+  })
+
+const goesOn = ": the goal goes on when it is resumed"
+
+const stopped = (error: JournalError): string => `${error.message}${goesOn}`
 
 /** What was noted last; the next driver can do without it. */
 const leave = (control: GoalControl.GoalControl): Effect.Effect<void> =>
@@ -301,16 +314,23 @@ const outcomeOf = (
   goal: Goal,
   control: GoalControl.GoalControl,
   exit: Exit.Exit<Ending, DriverFault>,
-  suspended: boolean
+  unfinished: Option.Option<string>
 ): Effect.Effect<GoalOutcome> =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const progress = yield* SubscriptionRef.get(control.progress)
     const running = Option.match(progress.activeSince, { onNone: () => 0, onSome: (since) => Math.max(0, now - since) })
     const ending: Ending = Exit.match(exit, {
-      onSuccess: (it) => it,
+      onSuccess: (it) =>
+        Option.match(unfinished, {
+          onNone: () => it,
+          onSome: (reason) => ({ ...it, outcome: new Continue({ reason }) })
+        }),
       onFailure: (cause) => ({
-        outcome: suspended ? new Continue({ reason: suspendedReason }) : outcomeOfCause(cause),
+        outcome: Option.match(unfinished, {
+          onNone: () => outcomeOfCause(cause),
+          onSome: (reason) => new Continue({ reason })
+        }),
         delivery: Option.none()
       })
     })
@@ -327,8 +347,6 @@ const outcomeOf = (
       elapsed: Duration.millis(Math.max(0, now - progress.startedAt))
     })
   })
-
-const suspendedReason = "the driver was stopped: the goal goes on when it is resumed"
 
 /** Interruption is a cancel; a fault or a broken promise of ours is for a person to look at. */
 const outcomeOfCause = (cause: Cause.Cause<DriverFault>): AttemptOutcome => {

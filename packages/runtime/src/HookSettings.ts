@@ -32,6 +32,7 @@ const EventKind = Schema.String.pipe(
 ).annotations({
   identifier: "EventKind",
   jsonSchema: { type: "string", enum: ["*", ...eventKinds] },
+  arbitrary: () => (fc) => fc.constantFrom("*", ...eventKinds),
   ...expecting(onPhrase)
 })
 
@@ -63,9 +64,14 @@ const hookNamePhrase = "a name of up to 64 letters, digits, - and _"
 
 const HookName = Schema.String.pipe(
   Schema.pattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, { message: () => `expected ${hookNamePhrase}` })
-).annotations({ identifier: "HookName", ...expecting(hookNamePhrase) })
+).annotations({
+  identifier: "HookName",
+  // Made quickly: a pattern is slow to draw from.
+  arbitrary: () => (fc) => fc.nat().map((n) => `hook-${n}`),
+  ...expecting(hookNamePhrase)
+})
 
-const positive = Schema.Int.pipe(Schema.positive({ message: () => "expected a whole number from 1" }))
+const positive = Schema.Int.pipe(Schema.positive())
 
 /** As it stands in the file. Exactly one of `url`, `url_env` and `command` is needed. */
 export const HookConfig = Schema.Struct({
@@ -186,7 +192,8 @@ const hookOf = (config: HookConfig, { commandEnv, cwd, environment }: HookSurrou
     const common = { name, on, outcomes: outcome, timeout, tries, firstDelay, maxDelay }
     if (Option.isNone(url)) {
       const command = Option.getOrElse(config.command, () => "true")
-      const argv = typeof command === "string" ? (["bash", "-c", command] as const) : command
+      // `bash -c` whose input is a socket, as it is here, takes itself for a remote shell and reads ~/.bashrc.
+      const argv = typeof command === "string" ? (["bash", "--norc", "-c", command] as const) : command
       return { ...common, action: HookAction.Run({ argv: [...argv], env: commandEnv, cwd }) }
     }
     if (!/^https?:\/\/\S+$/i.test(Redacted.value(url.value))) {

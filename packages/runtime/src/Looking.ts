@@ -12,12 +12,17 @@ export const keepLooking = (options: {
   readonly look: (tick: Effect.Effect<void>) => Effect.Effect<void>
   readonly ticks: Stream.Stream<unknown>
   readonly every: Duration.DurationInput
+  /** Least time between a look's end and the next one. Default none. */
+  readonly gap?: Duration.DurationInput
 }): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const due = yield* Effect.makeLatch(false)
     const tick = Effect.asVoid(due.open)
     const look = Effect.zipRight(due.close, options.look(tick))
     yield* Effect.forkScoped(Stream.runForEach(options.ticks, () => tick))
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(look, Effect.timeoutOption(due.await, options.every))))
+    const pause = options.gap === undefined ? Effect.void : Effect.sleep(options.gap)
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.all([look, pause, Effect.timeoutOption(due.await, options.every)], { discard: true }))
+    )
     return tick
   })

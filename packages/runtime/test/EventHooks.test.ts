@@ -356,7 +356,7 @@ describe("EventHooks on the loopback", () => {
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   )
   const command = (cwd: string, line: string) =>
-    HookAction.Run({ argv: ["bash", "-c", line], env: { PATH: process.env["PATH"] ?? "" }, cwd })
+    HookAction.Run({ argv: ["bash", "--norc", "-c", line], env: { PATH: process.env["PATH"] ?? "" }, cwd })
 
   it.scopedLive("runs a command that gets the event", () =>
     Effect.gen(function* () {

@@ -44,7 +44,7 @@ describe("HookConfig", () => {
     [{ name: "a b", on: "*", url: "https://x.test" }, /a name of up to 64 letters/],
     [{ name: "a", on: "*" }, /exactly one of url, url_env and command/],
     [{ name: "a", on: "*", url: "https://x.test", command: "true" }, /exactly one of url, url_env and command/],
-    [{ name: "a", on: "*", url: "https://x.test", tries: 0 }, /whole number from 1/],
+    [{ name: "a", on: "*", url: "https://x.test", tries: 0 }, /tries: expected a whole number above 0/],
     [{ name: "a", on: "*", url: "https://x.test", secret: "x" }, /secret/]
   ])("refuses %j", (config, message) => {
     const issues = Either.getOrThrow(Either.flip(decodeStrict(HookConfig)(config)))
@@ -81,7 +81,12 @@ describe("hooksOf", () => {
 
   it("gives a line to bash", () => {
     const [bell] = Either.getOrThrow(settingsOf({ name: "bell", on: "*", command: "ring | tee log" }))
-    assert.deepStrictEqual(bell?.action._tag === "Run" ? bell.action.argv : [], ["bash", "-c", "ring | tee log"])
+    assert.deepStrictEqual(bell?.action._tag === "Run" ? bell.action.argv : [], [
+      "bash",
+      "--norc",
+      "-c",
+      "ring | tee log"
+    ])
   })
 
   it.each([

@@ -212,7 +212,7 @@ describe("OutboxDrain", () => {
           goals: FastCheck.array(FastCheck.integer({ min: 1, max: 4 }), { maxLength: 40 }),
           outcomes: FastCheck.array(FastCheck.constantFrom("delivered", "later", "fail"), { maxLength: 25 })
         })
-        const samples = FastCheck.sample(script, { numRuns: 60 })
+        const samples = FastCheck.sample(script, { numRuns: 30 })
         for (const { goals, outcomes } of samples) {
           const { delivered, drain, messageIds, take, write } = yield* world({ concurrency: 2 })
           const rest = [...outcomes]

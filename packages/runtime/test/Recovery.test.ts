@@ -136,7 +136,7 @@ describe("a goal whose driver dies", () => {
         const first = yield* live(healthy, runGoal)
         if (first.outcome._tag === "Done") break
         died++
-        assert.deepInclude(first.outcome, { _tag: "Escalate", by: "driver" })
+        assert.strictEqual(first.outcome._tag, "Continue")
         const before = yield* journal.read(goalId)
         assert.notStrictEqual(foldAll(before).status, "ended")
 
@@ -207,7 +207,7 @@ describe("a goal whose driver dies", () => {
       const { journal, live, log } = yield* world
       // Dies when the turn's end is to be written: what it metered is written before.
       const whole = yield* live(2, runGoal)
-      assert.deepInclude(whole.outcome, { _tag: "Escalate" })
+      assert.strictEqual(whole.outcome._tag, "Continue")
       const cut = foldAll(yield* journal.read(goalId))
       assert.strictEqual(cut.pending._tag, "Turn")
       yield* live(Number.POSITIVE_INFINITY, runGoal)

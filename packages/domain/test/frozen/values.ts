@@ -195,6 +195,7 @@ export const approvalAnswers = {
 /** By `kind`, in the order of the union. */
 export const events: { readonly [kind: string]: Event.DriverEvent } = {
   goal_started: new Event.GoalStarted({ goalId, goal }),
+  goal_recovered: new Event.GoalRecovered({ goalId, turn, cut: true, driver: "host 12 34" }),
   goal_completed: new Event.GoalCompleted({ goalId, outcome: goalOutcome }),
   attempt_started: new Event.AttemptStarted({ goalId, turn, usage }),
   attempt_completed: new Event.AttemptCompleted({ goalId, result: attemptResult }),

@@ -1,10 +1,13 @@
 /**
  * The journal of one goal in the hands of the driver that has its lease: numbers
- * what it is given, folds it, and writes it in order.
+ * what it is given, folds it, writes it in order, and tells sinks of the events.
  *
- * What is only noted is written at the latest `flushEvery` later, or with the next
- * write. What could not be written stays, and is written again with the same ids.
+ * What is only noted is told at once and written at the latest `flushEvery` later,
+ * or with the next write. What is to be written is told when it is durable, and
+ * holds back what comes after it. What could not be written stays, and is written
+ * again with the same ids.
  */
+import type { StoredEvent } from "@driver/domain/DriverEvent"
 import type { GoalId } from "@driver/domain/Goal"
 import type { RedactorService } from "@driver/domain/Redactor"
 import { isNonEmptyReadonlyArray } from "effect/Array"
@@ -47,6 +50,12 @@ const patience = Schedule.spaced("250 millis").pipe(Schedule.intersect(Schedule.
 
 const trusted = { disableValidation: true }
 
+interface Untold {
+  readonly event: StoredEvent
+  /** Told when this sequence is durable; 0: at once. */
+  readonly after: number
+}
+
 interface Opened {
   readonly lease: Lease
   /** Distinguishes the message ids of two drivers of the same goal. */
@@ -71,7 +80,26 @@ export const make = (options: {
     const numbering = yield* Effect.makeSemaphore(1)
     const writing = yield* Effect.makeSemaphore(1)
 
-    const number = ({ incarnation, lease }: Opened, entries: ReadonlyArray<JournalEntry>) =>
+    /** Events that sinks have not been told of, and the sequence that has to be durable before. */
+    const untold = yield* Ref.make<ReadonlyArray<Untold>>([])
+    /** The last sequence that is known to be durable. */
+    const durableUpTo = yield* Ref.make(0)
+    const telling = yield* Effect.makeSemaphore(1)
+
+    const tell: Effect.Effect<void> = Effect.gen(function* () {
+      const upTo = yield* Ref.get(durableUpTo)
+      const due = yield* Ref.modify(untold, (all) => {
+        const held = all.findIndex(({ after }) => after > upTo)
+        return held === -1 ? [all, []] : [all.slice(0, held), all.slice(held)]
+      })
+      yield* Effect.forEach(due, ({ event }) => sink.publish(event), { discard: true })
+    }).pipe(telling.withPermits(1), Effect.uninterruptible)
+
+    const number = (
+      { incarnation, lease }: Opened,
+      entries: ReadonlyArray<JournalEntry>,
+      { isDurableFirst }: { readonly isDurableFirst: boolean }
+    ) =>
       Effect.gen(function* () {
         const at = yield* DateTime.now
         const records: Array<JournalRecord> = []
@@ -88,22 +116,18 @@ export const make = (options: {
         yield* Ref.set(state, after)
         // All at once, so that they are written together.
         yield* Ref.update(unwritten, (all) => [...all, ...records])
-        yield* Effect.forEach(
-          records.flatMap((it) => Option.toArray(storedEventOf(it))),
-          sink.publish,
-          {
-            discard: true
-          }
-        )
+        const events = records.flatMap((it) => Option.toArray(storedEventOf(it)))
+        const must = isDurableFirst ? after.sequence : 0
+        yield* Ref.update(untold, (all) => [...all, ...events.map((event) => ({ event, after: must }))])
         yield* some.open
       })
 
-    const note = (...entries: ReadonlyArray<JournalEntry>) =>
+    const add = (entries: ReadonlyArray<JournalEntry>, how: { readonly isDurableFirst: boolean }) =>
       Effect.flatMap(
         Ref.get(opened),
         Option.match({
           onNone: () => Ref.update(early, (all) => [...all, ...entries]),
-          onSome: (it) => number(it, entries)
+          onSome: (it) => number(it, entries, how)
         })
       ).pipe(numbering.withPermits(1), Effect.uninterruptible)
 
@@ -113,6 +137,8 @@ export const make = (options: {
       yield* journal.append(records)
       // What was noted meanwhile stays.
       yield* Ref.update(unwritten, (all) => all.slice(records.length))
+      yield* Ref.set(durableUpTo, records[records.length - 1]?.sequence ?? 0)
+      yield* tell
     }).pipe(writing.withPermits(1))
 
     const durable = Effect.retry(flush, {
@@ -133,8 +159,8 @@ export const make = (options: {
 
     return {
       state: Ref.get(state),
-      note,
-      write: (...entries) => Effect.zipRight(note(...entries), durable),
+      note: (...entries) => Effect.zipRight(add(entries, { isDurableFirst: false }), tell),
+      write: (...entries) => Effect.zipRight(add(entries, { isDurableFirst: true }), durable),
       open: (lease, from, ...entries) =>
         Effect.gen(function* () {
           const incarnation = `${(yield* Clock.currentTimeMillis).toString(36)}${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}`
@@ -142,7 +168,7 @@ export const make = (options: {
           yield* Effect.gen(function* () {
             yield* Ref.set(state, from)
             yield* Ref.set(opened, Option.some(it))
-            yield* number(it, [...entries, ...(yield* Ref.getAndSet(early, []))])
+            yield* number(it, [...entries, ...(yield* Ref.getAndSet(early, []))], { isDurableFirst: true })
           }).pipe(numbering.withPermits(1), Effect.uninterruptible)
           yield* durable
           yield* Effect.forkScoped(Effect.interruptible(flushing))
