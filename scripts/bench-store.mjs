@@ -11,6 +11,10 @@ const { Effect, Layer, ManagedRuntime, Option, DateTime } = await import("effect
 const { BindingStore } = await import("@driver/runtime/BindingStore")
 const { DecisionStore, wordsOfDecision } = await import("@driver/runtime/DecisionStore")
 const { ChoiceAllow, Decision } = await import("@driver/domain/Permission")
+const { Journal, JournalRecord } = await import("@driver/runtime/Journal")
+const { LoopEntry } = await import("@driver/runtime/LoopEntry")
+const { DriverEvent } = await import("@driver/domain/DriverEvent")
+const { Schema } = await import("effect")
 const Database = await import("@driver/store/Database")
 const Stores = await import("@driver/store/Stores")
 const { default: Sqlite } = await import("better-sqlite3")
@@ -31,6 +35,54 @@ const decisionOf = (n) =>
     choice: new ChoiceAllow(),
     rationale: "the goal's own criteria run this command",
     decidedAt: DateTime.unsafeMake(1_700_000_000_000 + n)
+  })
+
+/** Steps and events of a turn, over and over. */
+const usage = {
+  turns: 3,
+  wall_time: 81_000,
+  tokens: { input: 1_200, output: 800, cache_read: 45_000, cache_creation: 3_000 },
+  known_cost_usd: 0.31,
+  cost_complete: true,
+  consecutive_denies: 0,
+  consecutive_errors: 0,
+  consecutive_prompt_too_long: 0
+}
+const turn = [
+  { kind: "turn_begun", turn: 3, message_ids: [], checkpoint: "3" },
+  { kind: "attempt_started", goal_id: uuid(1), turn: 3, usage },
+  ...[1, 2, 3, 4].map((n) => ({
+    kind: "agent_activity",
+    goal_id: uuid(1),
+    turn: 3,
+    activity: "tool",
+    text: `Bash: npm test --workspace packages/part-${n} -- --reporter dot`
+  })),
+  { kind: "turn_metered", tokens: usage.tokens, wall_time: 40_000 },
+  { kind: "progress", goal_id: uuid(1), turn: 3, usage },
+  {
+    kind: "turn_decided",
+    turn: 3,
+    next: { kind: "advance", rollback_to: null },
+    usage,
+    trace: { failures: ["`npm test`"], diff_empty: false, tool_calls: ["Bash", "Edit", "Edit", "Bash"] },
+    diff_stat: " 3 files changed, 41 insertions(+), 7 deletions(-)",
+    messages: [],
+    context_tokens: 49_000,
+    context_window: 200_000,
+    focus: "",
+    final_text: "The parser now keeps comments; two of its tests still fail."
+  },
+  { kind: "turn_settled", rolled_back: false, stuck: { kind: "fine" } }
+].map((entry) => Schema.decodeUnknownSync(Schema.Union(LoopEntry, DriverEvent))(entry))
+const recordOf = (goal, sequence) =>
+  new JournalRecord({
+    goalId: uuid(goal),
+    sequence,
+    id: `${uuid(goal)}:mi5x2k9abcd:${sequence}`,
+    at: DateTime.unsafeMake(1_700_000_000_000 + sequence),
+    epoch: 0,
+    entry: turn[sequence % turn.length]
   })
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
@@ -59,7 +111,9 @@ const compare = async (store, raw) => {
 }
 
 const filename = join(directory, "store.db")
-const runtime = ManagedRuntime.make(Layer.provide(Stores.layer(), Database.layerSqlite({ filename })))
+const runtime = ManagedRuntime.make(
+  Layer.provide(Stores.layer({}, { consumers: ["nats"] }), Database.layerSqlite({ filename }))
+)
 const raw = await (async () => {
   const file = join(directory, "raw.db")
   await Effect.runPromise(Effect.scoped(Layer.build(Database.layerSqlite({ filename: file }))))
@@ -76,9 +130,18 @@ const insert =
   raw.prepare(`INSERT INTO driver_decisions (id, goal_id, turn, tool, input, choice, rationale, decided_at, words)
   VALUES (?, ?, 1, 'Bash', ?, '{"kind":"allow"}', ?, ?, ?) ON CONFLICT (id) DO NOTHING`)
 
+const append = raw.prepare(`INSERT INTO driver_journal SELECT ?, ?, ?, 1, ?, ?, 0, ?, ? WHERE
+  COALESCE((SELECT epoch FROM driver_leases WHERE goal_id = ?), 0) = 0
+  AND (SELECT COALESCE(MAX(sequence), 0) FROM driver_journal WHERE goal_id = ?) = ? RETURNING sequence`)
+const encode = Schema.encodeSync(Schema.Union(LoopEntry, DriverEvent))
+
 try {
   const bindings = await runtime.runPromise(BindingStore)
   const decisions = await runtime.runPromise(DecisionStore)
+  const journal = await runtime.runPromise(Journal)
+  const prepared = Array.from({ length: (rounds + 1) * calls }, (_, n) => recordOf(1, n + 1))
+  let appended = 0
+  let rawAppended = 0
   const result = {
     calls: calls * rounds,
     bare_runPromise_ms: round(
@@ -116,7 +179,44 @@ try {
           words
         )
       }
+    ),
+    // One step or event at a time, the events into one outbox too.
+    journal_append: await compare(
+      () => runtime.runPromise(journal.append([prepared[appended++]])),
+      async () => {
+        const record = prepared[rawAppended++]
+        const entry = encode(record.entry)
+        const out = "goal_id" in entry ? '["nats"]' : null
+        const id = record.goalId
+        append.all(
+          id,
+          record.sequence,
+          record.id,
+          entry.kind,
+          1,
+          JSON.stringify(entry),
+          out,
+          id,
+          id,
+          record.sequence - 1
+        )
+      }
     )
+  }
+  const measured = async (count, call) => {
+    const times = []
+    for (let i = 0; i < count; i++) {
+      const start = performance.now()
+      await call(i)
+      times.push(performance.now() - start)
+    }
+    return { first_ms: round(times[0]), median_ms: round(median(times)) }
+  }
+  const journals = {
+    append_20: await measured(100, (i) =>
+      runtime.runPromise(journal.append(Array.from({ length: 20 }, (_, n) => recordOf(2, i * 20 + n + 1))))
+    ),
+    read_1000: await measured(30, () => runtime.runPromise(journal.read(uuid(1), { limit: 1_000 })))
   }
   const times = []
   for (let i = 0; i < 100; i++) {
@@ -126,7 +226,11 @@ try {
   }
   const stored = (rounds + 1) * calls
   console.log(
-    JSON.stringify({ ...result, decision_recall: { decisions: stored, median_ms: round(median(times)) } }, null, 2)
+    JSON.stringify(
+      { ...result, journal: journals, decision_recall: { decisions: stored, median_ms: round(median(times)) } },
+      null,
+      2
+    )
   )
 } finally {
   await runtime.dispose()

@@ -40,5 +40,9 @@ export const settingsOf = (
   agent: { kind: "stub", binary: Option.some(stub), scenario: Option.some(scenario), environment: world.env },
   criteriaEnvironment: world.env,
   secrets: [],
-  deliver: { mode: "branch" }
+  deliver: { mode: "branch" },
+  directory: world.directory,
+  ownEnvironment: {},
+  nats: Option.none(),
+  daemon: { socket: `${world.directory}/state/driver.sock`, listen: Option.none(), tokenFile: Option.none() }
 })

@@ -173,6 +173,20 @@ describe("ToolSpans", () => {
     })
   )
 
+  it.effect("knows nothing of the calls of an earlier turn", () =>
+    Effect.gen(function* () {
+      const all = yield* traced((spans) =>
+        Effect.zipRight(inTurn(spans, spans.observe(called("a"))), inTurn(spans, asked(spans, "a")))
+      )
+      const [, first, , second, call] = all
+      assert.deepStrictEqual([first?.name, second?.name, call?.name], ["agent", "agent", "execute_tool Bash"])
+      assert.deepStrictEqual(
+        Option.map(call?.parent ?? Option.none(), (it) => it.spanId),
+        Option.fromNullable(second?.spanId)
+      )
+    })
+  )
+
   it.effect("calls a tool that is a sentence `other`", () =>
     Effect.gen(function* () {
       const all = yield* traced((spans) =>
@@ -204,27 +218,18 @@ describe("ToolSpans", () => {
     const step = fc.oneof(
       fc.record({ how: fc.constant("called" as const), id, parent: fc.option(id) }),
       fc.record({ how: fc.constant("ended" as const), id }),
-      fc.record({ how: fc.constant("asked" as const), id: fc.option(id) }),
-      fc.record({ how: fc.constant("turn" as const) })
+      fc.record({ how: fc.constant("asked" as const), id: fc.option(id) })
     )
+    type Step = typeof step extends fc.Arbitrary<infer It> ? It : never
     return fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+      fc.asyncProperty(fc.array(fc.array(step, { maxLength: 15 }), { maxLength: 4 }), async (turns) => {
         const all = await Effect.runPromise(
           traced((spans) => {
-            const turns = steps.reduce<Array<Array<Effect.Effect<void>>>>(
-              (done, it) => {
-                if (it.how === "turn") return [...done, []]
-                const effect =
-                  it.how === "called"
-                    ? spans.observe(called(it.id, "Bash", it.parent ?? undefined))
-                    : it.how === "ended"
-                      ? spans.observe(ended(it.id))
-                      : asked(spans, it.id ?? undefined)
-                return [...done.slice(0, -1), [...(done.at(-1) ?? []), effect]]
-              },
-              [[]]
-            )
-            return Effect.forEach(turns, (turn) => inTurn(spans, Effect.all(turn)))
+            const effectOf = (it: Step): Effect.Effect<void> => {
+              if (it.how === "called") return spans.observe(called(it.id, "Bash", it.parent ?? undefined))
+              return it.how === "ended" ? spans.observe(ended(it.id)) : asked(spans, it.id ?? undefined)
+            }
+            return Effect.forEach(turns, (turn) => inTurn(spans, Effect.forEach(turn, effectOf)))
           })
         )
         assert.isTrue(all.every(isEnded))

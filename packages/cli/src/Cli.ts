@@ -9,12 +9,14 @@ import type { Intent } from "@driver/intent/Intent"
 import type { IntentEvent } from "@driver/intent/IntentEvents"
 import type { IntentStore } from "@driver/intent/IntentStore"
 import type { Registry } from "@driver/intent/Registry"
-import type { Approvals } from "@driver/permission/Approvals"
 import type { CommandAnalyzer } from "@driver/permission/CommandAnalyzer"
 import type { Programs } from "@driver/permission/Policy"
 import type { Acceptance } from "@driver/runtime/Acceptance"
 import type { BindingStore } from "@driver/runtime/BindingStore"
 import type { DecisionStore } from "@driver/runtime/DecisionStore"
+import type { GoalStore } from "@driver/runtime/GoalStore"
+import type { Goals } from "@driver/runtime/Goals"
+import type { Journal } from "@driver/runtime/Journal"
 import type { Workspace } from "@driver/runtime/Workspace"
 import * as Args from "@effect/cli/Args"
 import type * as CliApp from "@effect/cli/CliApp"
@@ -24,13 +26,16 @@ import type { ValidationError } from "@effect/cli/ValidationError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import { argument, config, json } from "./CommonOptions.js"
+import { goalName, makeGoalCommands } from "./commands/goalCommands.js"
+import type { Verify } from "./commands/goals/journal.js"
 import { makePolicy } from "./commands/policy.js"
 import { makeRegistryCommands } from "./commands/registryCommands.js"
+import type { DaemonSocket } from "./DaemonSocket.js"
 import type { EndWith } from "./exitCode.js"
 import { Host, type Output } from "./Host.js"
 import type { RunGoal } from "./RunGoal.js"
+import type { ServeOptions, Serving } from "./Serving.js"
 import type { Settings } from "./Settings.js"
 import type { SystemProbes } from "./SystemProbes.js"
 import { themeOf } from "./Theme.js"
@@ -38,10 +43,16 @@ import { version } from "./version.js"
 
 /** What the commands are made to work with. Each layer is built only when a command that needs it runs. */
 export interface Composition<E extends { readonly message: string }, R> {
-  /** For `list`, `worktrees`, `rollback` and `prune`. */
+  /** For the commands on goals: through the daemon when one listens, on the stores alone when none does. */
+  readonly operator: (settings: Settings) => Layer.Layer<Goals | DaemonSocket, E, R | Host>
+  /** For `journal`. */
+  readonly journals: (settings: Settings) => Layer.Layer<Journal | GoalStore, E, R>
+  /** For `journal --verify`. */
+  readonly verify: Effect.Effect<Verify>
+  /** For `serve`. */
+  readonly serve: (settings: Settings, options: ServeOptions) => Layer.Layer<Serving, E, R | Host>
+  /** For `sessions`, `worktrees`, `rollback` and `prune`. */
   readonly goals: (settings: Settings) => Layer.Layer<Workspace | BindingStore, E, R>
-  /** For `approvals`, `approve` and `deny`. */
-  readonly approvals: (settings: Settings) => Layer.Layer<Approvals, E, R>
   /** For `policy`. */
   readonly analyzer: (programs: Programs) => Layer.Layer<CommandAnalyzer, E, R>
   /** For `policy diff`. */
@@ -68,8 +79,6 @@ export interface AskOptions {
 export type AskServices = Intent | IntentStore | Registry | DelegationStore | Workspace
 
 const goalFile = argument("goal.yaml").pipe(Args.withDescription("The goal file, YAML or JSON"))
-
-const goalName = argument("goal").pipe(Args.withDescription("A goal's id, or the beginning of it"))
 
 /**
  * Takes `process.argv` as it is: node, script, then arguments. `load` gives the
@@ -178,6 +187,7 @@ export const makeCli = <E extends { readonly message: string }, R>(
   ).pipe(Command.withDescription("Say what you want in your words: it is made a goal with criteria, run and reviewed"))
 
   const { mount, project } = makeRegistryCommands(load)
+  const goals = makeGoalCommands(load)
 
   const demo = Command.make(
     "demo",
@@ -208,8 +218,8 @@ export const makeCli = <E extends { readonly message: string }, R>(
     Command.withDescription("Say what is wrong with a goal file and the configuration, and what is probably not meant")
   )
 
-  /** The commands on goals that have been: they need the settings and the stores. */
-  const withGoals = <A, E2, R2>(
+  /** The commands on what goals have left. */
+  const withWorkspaces = <A, E2, R2>(
     settingsFrom: Parameters<typeof import("./Settings.js")["loadSettings"]>[0],
     body: (settings: Settings) => Effect.Effect<A, E2, R2>
   ) =>
@@ -220,24 +230,24 @@ export const makeCli = <E extends { readonly message: string }, R>(
       return yield* Effect.provide(body(settings), goals(settings))
     })
 
-  const list = Command.make(
-    "list",
+  const sessions = Command.make(
+    "sessions",
     {
       config,
       all: Options.boolean("all").pipe(Options.withDescription("Also those that are never resumed again")),
       json: json("the bindings")
     },
     (args) =>
-      withGoals({ config: args.config }, () =>
+      withWorkspaces({ config: args.config }, () =>
         Effect.flatMap(
-          Effect.promise(() => import("./commands/list.js")),
-          (it) => it.list(args)
+          Effect.promise(() => import("./commands/sessions.js")),
+          (it) => it.sessions(args)
         )
       )
   ).pipe(Command.withDescription("List the goals' agent sessions and workspaces"))
 
   const worktrees = Command.make("worktrees", { config, json: json("the workspaces") }, (args) =>
-    withGoals({ config: args.config }, () =>
+    withWorkspaces({ config: args.config }, () =>
       Effect.flatMap(
         Effect.promise(() => import("./commands/worktrees.js")),
         (it) => it.worktrees(args)
@@ -254,12 +264,20 @@ export const makeCli = <E extends { readonly message: string }, R>(
       json: json("what was done")
     },
     (args) =>
-      withGoals({ config: args.config }, (settings) =>
-        Effect.flatMap(
+      Effect.gen(function* () {
+        const [{ goals: workspaces, operator }, it, commands, { isListening }] = yield* Effect.all([
+          load,
+          Effect.promise(() => import("./Settings.js")),
           Effect.promise(() => import("./commands/rollback.js")),
-          (it) => it.rollback(args, settings.stateDirectory)
-        )
-      )
+          Effect.promise(() => import("./isListening.js"))
+        ])
+        const settings = yield* it.loadSettings({ config: args.config })
+        if (yield* isListening(settings.daemon.socket)) {
+          if (yield* Effect.provide(commands.rollbackRemote(args), operator(settings))) return
+        }
+        if (settings.config.workspace === "git") yield* it.requireRepository(settings)
+        yield* Effect.provide(commands.rollback(args, settings.stateDirectory), workspaces(settings))
+      })
   ).pipe(Command.withDescription("Put a goal's worktree back to a checkpoint; this can be undone"))
 
   const prune = Command.make(
@@ -271,68 +289,13 @@ export const makeCli = <E extends { readonly message: string }, R>(
       json: json("what was removed and what was kept")
     },
     (args) =>
-      withGoals({ config: args.config }, (settings) =>
+      withWorkspaces({ config: args.config }, (settings) =>
         Effect.flatMap(
           Effect.promise(() => import("./commands/prune.js")),
           (it) => it.prune(args, settings.stateDirectory)
         )
       )
   ).pipe(Command.withDescription("Remove worktrees, branches and checkpoints of goals that are over"))
-
-  /** The commands on questions to a person. */
-  const withApprovals = <A, E2, R2>(
-    file: Option.Option<string>,
-    body: (commands: typeof import("./commands/approvals.js")) => Effect.Effect<A, E2, R2>
-  ) =>
-    Effect.gen(function* () {
-      const [composition, it, commands] = yield* Effect.all([
-        load,
-        Effect.promise(() => import("./Settings.js")),
-        Effect.promise(() => import("./commands/approvals.js"))
-      ])
-      const settings = yield* it.loadSettings({ config: file })
-      return yield* Effect.provide(body(commands), composition.approvals(settings))
-    })
-
-  const approvalId = argument("id").pipe(Args.withDescription("The question's id, or the beginning of it"))
-
-  const approvals = Command.make(
-    "approvals",
-    {
-      config,
-      watch: Options.boolean("watch").pipe(Options.withDescription("Go on, and print each question as it comes")),
-      json: json("the questions")
-    },
-    (args) => withApprovals(args.config, (it) => it.approvals(args))
-  ).pipe(Command.withDescription("List the tool calls that wait for a person's approval"))
-
-  const approve = Command.make(
-    "approve",
-    {
-      id: approvalId,
-      config,
-      session: Options.boolean("session").pipe(
-        Options.withDescription("Also the same call for the rest of the agent's session")
-      ),
-      json: json("what was done")
-    },
-    (args) => withApprovals(args.config, (it) => it.approve(args))
-  ).pipe(Command.withDescription("Allow a tool call that waits for approval"))
-
-  const deny = Command.make(
-    "deny",
-    {
-      id: approvalId,
-      config,
-      message: Options.text("message").pipe(
-        Options.withAlias("m"),
-        Options.withDescription("What the agent is told: what to do instead"),
-        Options.optional
-      ),
-      json: json("what was done")
-    },
-    (args) => withApprovals(args.config, (it) => it.deny(args))
-  ).pipe(Command.withDescription("Deny a tool call that waits for approval, and say what to do instead"))
 
   const schema = Command.make(
     "schema",
@@ -364,13 +327,26 @@ export const makeCli = <E extends { readonly message: string }, R>(
       init,
       lint,
       doctor,
-      list,
+      goals.serve,
+      goals.submit,
+      goals.list,
+      goals.show,
+      goals.logs,
+      goals.pause,
+      goals.resume,
+      goals.cancel,
+      goals.wake,
+      goals.steer,
+      goals.budget,
+      goals.approvals,
+      goals.approve,
+      goals.deny,
+      goals.deliver,
+      goals.journal,
+      sessions,
       worktrees,
       rollback,
       prune,
-      approvals,
-      approve,
-      deny,
       makePolicy(load),
       mount,
       project,

@@ -2,6 +2,7 @@
 import * as Args from "@effect/cli/Args"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
 
 export const config = Options.file("config").pipe(
@@ -11,6 +12,18 @@ export const config = Options.file("config").pipe(
 )
 
 export const json = (what: string) => Options.boolean("json").pipe(Options.withDescription(`Print ${what} as JSON`))
+
+/** A whole number that is at least so big. */
+export const wholeNumber = (name: string, least: 0 | 1) =>
+  Options.integer(name).pipe(
+    Options.mapEffect((value) =>
+      value < least
+        ? Effect.fail(
+            ValidationError.invalidValue(HelpDoc.p(`--${name} takes a whole number from ${least}, not ${value}`))
+          )
+        : Effect.succeed(value)
+    )
+  )
 
 /** The parser takes an option that it does not know for an argument. Nobody names a file or a goal like that. */
 export const argument = (name: string) =>

@@ -5,10 +5,8 @@
 import type { Agent } from "@driver/agent/Agent"
 import * as ClaudeCode from "@driver/agent/ClaudeCode"
 import type { SandboxUnavailable } from "@driver/agent/Sandbox"
-import { Containment, sweepOrphans } from "@driver/agent/Subprocess"
-import type { GoalId } from "@driver/domain/Goal"
+import { Containment } from "@driver/agent/Subprocess"
 import { Redactor } from "@driver/domain/Redactor"
-import { Approvals } from "@driver/permission/Approvals"
 import { CommandAnalyzer } from "@driver/permission/CommandAnalyzer"
 import { PermissionDecider } from "@driver/permission/PermissionDecider"
 import * as PermissionSocket from "@driver/permission/PermissionSocket"
@@ -19,10 +17,10 @@ import { Acceptance } from "@driver/runtime/Acceptance"
 import { CompactPolicy } from "@driver/runtime/CompactPolicy"
 import { CriterionRegistry } from "@driver/runtime/CriterionRegistry"
 import { Driver } from "@driver/runtime/Driver"
-import { EventSink } from "@driver/runtime/EventSink"
 import * as Git from "@driver/runtime/Git"
 import { GoalLoop } from "@driver/runtime/GoalLoop"
 import { Judge } from "@driver/runtime/Judge"
+import { Leases } from "@driver/runtime/Leases"
 import { PostTurnHooks } from "@driver/runtime/PostTurnHooks"
 import { ReplayPolicy } from "@driver/runtime/ReplayPolicy"
 import { StuckPolicy } from "@driver/runtime/StuckPolicy"
@@ -30,6 +28,7 @@ import type { Workspace } from "@driver/runtime/Workspace"
 import * as WorkspaceDirectory from "@driver/runtime/WorkspaceDirectory"
 import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
 import * as Database from "@driver/store/Database"
+import type { AllStores } from "@driver/store/Stores"
 import * as Stores from "@driver/store/Stores"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
@@ -42,15 +41,18 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { assetPath, type MissingAsset } from "./Assets.js"
 import type { Composition } from "./Cli.js"
+import type { DaemonParts } from "./compositionDaemon.js"
+import { consumersOf } from "./compositionEvents.js"
+import { runLayer } from "./compositionRun.js"
 import { deciderLayer, decideTimeout } from "./deciderLayer.js"
 import { gateEnvironment } from "./Environment.js"
-import * as GoalLock from "./GoalLock.js"
 import { gateDirectory } from "./gateDirectory.js"
 import * as LanguageModels from "./LanguageModels.js"
-import { RunError, RunGoal, type RunOptions } from "./RunGoal.js"
+import { leaseOwner, liveness } from "./leaseOwner.js"
+import type { RunError } from "./RunGoal.js"
 import type { Settings } from "./Settings.js"
 import { ProbeError, SystemProbes } from "./SystemProbes.js"
-import { agentSandboxLayer, sandboxLayer, sandboxNotes, sandboxProbe } from "./sandboxLayer.js"
+import { agentSandboxLayer, sandboxLayer, sandboxProbe } from "./sandboxLayer.js"
 
 type Platform = FileSystem.FileSystem | Path.Path
 
@@ -62,6 +64,10 @@ type AgentTrouble = MissingAsset | RunError | SandboxUnavailable
 export interface Parts {
   readonly agent: Layer.Layer<Agent, AgentTrouble, Platform | Containment>
   readonly git: Layer.Layer<Git.Git>
+  /** Of several runtimes in one process: on one database, with one heartbeat. */
+  readonly shared: Layer.Layer<AllStores | Leases>
+  /** What becomes of goals that have not ended when the layer's scope closes. Default `cancel`. */
+  readonly onClose: "cancel" | "suspend"
 }
 
 const ContainmentLayer = Containment.layer
@@ -95,11 +101,23 @@ const databaseLayer = ({ stateDirectory, store }: Settings) =>
         })
       )
 
-const storesLayer = (settings: Settings) => Stores.layer().pipe(Layer.provide(databaseLayer(settings)))
+export const storesLayer = (settings: Settings) =>
+  Layer.unwrapEffect(
+    Effect.map(consumersOf(settings), (consumers) =>
+      Stores.layer({}, { consumers }).pipe(Layer.provide(databaseLayer(settings)))
+    )
+  )
+
+/** One database, and this process as an owner of goals in it. */
+export const sharedLayer = (settings: Settings) => Layer.provideMerge(LeasesLayer, storesLayer(settings))
+
+const LeasesLayer = Layer.suspend(() =>
+  Leases.layer({ owner: leaseOwner(), liveness: (owner) => Effect.sync(() => liveness(owner)) })
+)
 
 const analyzerLayer = (programs: Programs): Layer.Layer<CommandAnalyzer> => CommandAnalyzer.layer({ programs })
 
-const confinedDeciderLayer = (settings: Settings, stores: ReturnType<typeof storesLayer>) =>
+const confinedDeciderLayer = <E, R>(settings: Settings, stores: Layer.Layer<AllStores, E, R>) =>
   (settings.sandbox.agent
     ? deciderLayer(settings)
     : SandboxedCommands.layer({ env: settings.criteriaEnvironment }).pipe(Layer.provide(deciderLayer(settings)))
@@ -192,66 +210,24 @@ const loopLayer = ({ config, deliver }: Settings) =>
 /** Everything that a goal needs while it runs, but for where its events go. */
 export const driverLayer = (settings: Settings, parts: Partial<Parts> = {}) => {
   // One database for all.
-  const stores = storesLayer(settings)
-  return Driver.layer.pipe(
+  const shared = parts.shared ?? sharedLayer(settings)
+  return (parts.onClose === "suspend" ? Driver.layerSuspending : Driver.layer).pipe(
     Layer.provide(loopLayer(settings)),
     Layer.provide(Redactor.layer(settings.secrets)),
     Layer.provide([
       parts.agent ?? agentLayer(settings),
-      gateLayer(settings, confinedDeciderLayer(settings, stores)),
+      gateLayer(settings, confinedDeciderLayer(settings, shared)),
       acceptanceLayer(settings),
       policiesLayer(settings),
-      stores
+      shared
     ]),
     Layer.provideMerge(sandboxLayer(settings)),
     // Both ask the system for something, so they do it at the same time.
-    Layer.provide([workspaceLayer(settings, parts.git), ContainmentLayer]),
-    Layer.merge(stores)
+    Layer.provideMerge(workspaceLayer(settings, parts.git)),
+    Layer.provide(ContainmentLayer),
+    Layer.merge(shared)
   )
 }
-
-/** Runs goals, each with its events told to whoever runs it. */
-const runLayer = (settings: Settings): Layer.Layer<RunGoal, { readonly message: string }, Platform> =>
-  Layer.unwrapEffect(
-    Effect.sync(() => {
-      const running = new Map<GoalId, RunOptions>()
-      const observed = Layer.succeed(EventSink, {
-        publish: (stored) => {
-          const options = running.get(stored.goalId)
-          return options === undefined ? Effect.void : options.onEvent(stored)
-        },
-        flush: Effect.void
-      })
-      const sink = EventSink.layerAll([observed, ...settings.eventFiles.map((file) => EventSink.layerJsonl(file))])
-      const service = Layer.effect(
-        RunGoal,
-        Effect.gen(function* () {
-          const driver = yield* Driver
-          const events = yield* EventSink
-          const approvals = yield* Approvals
-          return {
-            notes: yield* sandboxNotes,
-            run: (goal, options) =>
-              Effect.gen(function* () {
-                yield* GoalLock.acquire(settings.stateDirectory, goal.id)
-                // What a driver left that was killed in the middle of this goal.
-                yield* sweepOrphans({ markers: [goal.id] })
-                yield* Effect.mapError(approvals.abandon(goal.id), ({ message }) => new RunError({ detail: message }))
-                yield* Effect.acquireRelease(
-                  Effect.sync(() => running.set(goal.id, options)),
-                  () => Effect.sync(() => running.delete(goal.id))
-                )
-                return yield* Effect.ensuring(driver.run(goal), events.flush)
-              }).pipe(
-                Effect.scoped,
-                Effect.catchTag("GoalAlreadyRunning", (error) => new RunError({ detail: error.message }))
-              )
-          }
-        })
-      )
-      return service.pipe(Layer.provide(driverLayer(settings)), Layer.provide(sink))
-    })
-  )
 
 const probesLayer = (settings: Settings): Layer.Layer<SystemProbes, never, Platform> =>
   Layer.effect(
@@ -296,13 +272,21 @@ const rehearsalLayer = (settings: Settings) =>
     Layer.provide(ContainmentLayer)
   )
 
+const daemon = Effect.promise(() => import("./compositionDaemon.js"))
+
+const daemonParts: DaemonParts = { driver: driverLayer, shared: sharedLayer }
+
 export const composition: Composition<{ readonly message: string }, Platform> = {
   goals: (settings) => Layer.mergeAll(workspaceLayer(settings), storesLayer(settings)),
-  approvals: storesLayer,
+  operator: (settings) => Layer.unwrapEffect(Effect.map(daemon, (it) => it.operatorLayer(settings, daemonParts))),
+  journals: storesLayer,
+  verify: Effect.map(daemon, (it) => it.verify),
+  serve: (settings, options) =>
+    Layer.unwrapEffect(Effect.map(daemon, (it) => it.serveLayer(settings, options, daemonParts))),
   analyzer: analyzerLayer,
   decisions: storesLayer,
   rehearsal: rehearsalLayer,
-  run: runLayer,
+  run: (settings) => runLayer(settings, { listed: true, driver: driverLayer }),
   ask: (settings, options) =>
     Layer.unwrapEffect(
       Effect.map(
@@ -311,7 +295,7 @@ export const composition: Composition<{ readonly message: string }, Platform> = 
           it.askLayer<{ readonly message: string }>(settings, options, {
             database: databaseLayer(settings),
             rehearsal: rehearsalLayer(settings),
-            run: runLayer
+            run: (own) => runLayer(own, { listed: false, driver: driverLayer })
           })
       )
     ),

@@ -13,6 +13,8 @@ import { Usd, WireDuration } from "@driver/domain/Wire"
 import { Programs } from "@driver/permission/Policy"
 import { PresetName } from "@driver/permission/Presets"
 import { Rule } from "@driver/permission/Rules"
+import { HookConfig } from "@driver/runtime/HookSettings"
+import { TelemetryConfig } from "@driver/telemetry/TelemetryConfig"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -589,6 +591,78 @@ const IntentConfig = Schema.Struct({
   )
 }).annotations({ identifier: "Intent" })
 
+const DaemonConfig = Schema.Struct({
+  socket: maybe(
+    "socket",
+    Schema.NonEmptyString,
+    "~/.local/state/driver/driver.sock",
+    "The socket that `driver serve` listens on and the commands ask. One for several repositories if each names it, or DRIVER_SOCKET does. Default: driver.sock in the state directory."
+  ),
+  listen: maybe(
+    "listen",
+    Schema.NonEmptyString,
+    "127.0.0.1:7717",
+    "Listen on this address of the loopback as well, for whoever shows the token."
+  ),
+  tokenFile: maybe(
+    "token_file",
+    Schema.NonEmptyString,
+    "daemon.token",
+    "The file with the token for `listen`, readable by you alone. Needed for it."
+  ),
+  maxConcurrent: key("max_concurrent", positive, () => 4, "4", "How many goals work at the same time."),
+  perRepository: key(
+    "per_repository",
+    Schema.NonNegativeInt,
+    () => 0,
+    "0",
+    "How many of them on one repository. 0 = as many as work at all."
+  )
+}).annotations({ identifier: "Daemon" })
+
+const NatsConfig = Schema.Struct({
+  servers: key(
+    "servers",
+    Schema.NonEmptyArray(Schema.NonEmptyString),
+    () => ["nats://127.0.0.1:4222"] as const,
+    "[nats://127.0.0.1:4222]",
+    "The server's address, or several of one cluster."
+  ),
+  stream: key(
+    "stream",
+    Schema.NonEmptyString,
+    () => "DRIVER_EVENTS",
+    "DRIVER_EVENTS",
+    "The stream of JetStream that takes the events. Made when there is none of this name, used as it is when there is."
+  ),
+  prefix: key(
+    "prefix",
+    Schema.String,
+    () => "",
+    '""',
+    "Before each subject and a dot: acme gives acme.agent.driver.>."
+  ),
+  maxAge: key("max_age", time, () => Duration.days(30), "30 days", "How long a stream that is made keeps events."),
+  tokenEnv: maybe(
+    "token_env",
+    Schema.NonEmptyString,
+    "NATS_TOKEN",
+    "Environment variable with a token for the server."
+  ),
+  credentials: maybe(
+    "credentials",
+    Schema.NonEmptyString,
+    "driver.creds",
+    "A file with credentials: a JWT and a seed."
+  ),
+  ca: maybe(
+    "ca",
+    Schema.NonEmptyString,
+    "ca.pem",
+    "A file with who may have signed the server's certificate: TLS only."
+  )
+}).annotations({ identifier: "Nats" })
+
 export const Config = Schema.Struct({
   repository: maybe(
     "repository",
@@ -651,12 +725,34 @@ export const Config = Schema.Struct({
     "[]",
     "Where events are written, besides what --events names. An entry is a map: jsonl: events.jsonl."
   ),
+  hooks: key(
+    "hooks",
+    Schema.Array(HookConfig),
+    () => [],
+    "[]",
+    "What is told or run when something happens. An entry is a map: { name: bell, on: goal_completed, command: ./ring.sh }, or with url: instead of command:."
+  ),
+  nats: maybe(
+    "nats",
+    NatsConfig,
+    "{ servers: [nats://127.0.0.1:4222] }",
+    "Publish the events to NATS JetStream, at least once and in order per goal. Default: they are not."
+  ),
+  telemetry: section("telemetry", TelemetryConfig, "Traces and metrics by OpenTelemetry."),
   store: maybe(
     "store",
     StoreConfig,
     "{ sqlite: driver.sqlite }",
     "Where bindings, summaries and decisions are kept. Default: SQLite in the state directory."
   ),
+  account: key(
+    "account",
+    Schema.NonEmptyString,
+    () => "default",
+    "default",
+    "Whose usage limits goals share: when one goal meets a limit, all on its account wait for the reset."
+  ),
+  daemon: section("daemon", DaemonConfig, "How `driver serve` works on many goals."),
   deliver: section("deliver", DeliverConfig, "What becomes of accepted work."),
   cleanup: key(
     "cleanup",

@@ -110,6 +110,17 @@ export const step = (state: RenderState, stored: StoredEvent): Step => {
         ]
       }
     }
+    case "GoalRecovered":
+      return {
+        state: {
+          ...state,
+          startedAt: Option.orElse(state.startedAt, () => Option.some(DateTime.toEpochMillis(stored.at)))
+        },
+        lines: [
+          line(0, "title", `goal ${event.goalId.slice(0, 8)} goes on after ${plural(event.turn, "turn")}`),
+          ...(event.cut ? [line(1, "plain", "a turn was cut off: it is done again")] : [])
+        ]
+      }
     case "AttemptStarted": {
       const told =
         state.failures.length === 0
@@ -414,7 +425,7 @@ export const outcomeLines = (outcome: GoalOutcome): ReadonlyArray<Line> => {
       case "NeedsRetry":
         return marked(0, "failed", `not accepted: ${plural(how.failures.length, "criterion", "criteria")} failed`)
       case "Continue":
-        return marked(0, "failed", `not accepted: ${printable(how.reason)}`)
+        return marked(0, "failed", `not ended: ${printable(how.reason)}`)
       case "Sleep":
         return marked(0, "failed", `not accepted: it wants to sleep: ${printable(how.reason)}`)
     }
@@ -503,3 +514,6 @@ export const elapsedText = (millis: number): string => {
   const rest = whole % 60
   return `${minutes}m${rest > 0 ? ` ${String(rest).padStart(2, "0")}s` : ""}`
 }
+
+/** `5m 02s ago` */
+export const agoText = (now: number, then: number): string => `${elapsedText(Math.max(0, now - then))} ago`

@@ -8,11 +8,13 @@ import type { SandboxMode } from "@driver/agent/SandboxMode"
 import { decodeStrict } from "@driver/domain/StrictDecode"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { type AgentKind, Config, defaults, type ModelConfig } from "./Config.js"
+import { socketVariable } from "./DaemonSocket.js"
 import { agentEnvironment, criteriaEnvironment, type Environment, secretValues } from "./Environment.js"
 import { readDocument } from "./Files.js"
 import { Host } from "./Host.js"
@@ -33,6 +35,17 @@ export type DeliverSettings =
   /** Absolute path. */
   | { readonly mode: "patch"; readonly file: string }
   | { readonly mode: "merge"; readonly target: string }
+
+export interface NatsSettings {
+  readonly servers: ReadonlyArray<string>
+  readonly stream: string
+  readonly prefix: string
+  readonly maxAge: Duration.Duration
+  readonly token: Option.Option<Redacted.Redacted>
+  /** Absolute paths, both. */
+  readonly credentials: Option.Option<string>
+  readonly ca: Option.Option<string>
+}
 
 export interface SandboxSettings {
   readonly mode: SandboxMode
@@ -86,6 +99,19 @@ export interface Settings {
   /** For criteria and the gate program: no keys. */
   readonly criteriaEnvironment: Environment
   readonly deliver: DeliverSettings
+  /** Absolute path: what paths of the file are relative to, and where hooks run. */
+  readonly directory: string
+  /** Of this process: for hooks, NATS and telemetry. None of it is given to agents or criteria. */
+  readonly ownEnvironment: Environment
+  readonly nats: Option.Option<NatsSettings>
+  readonly daemon: {
+    /** Absolute path. */
+    readonly socket: string
+    /** `127.0.0.1:7717` */
+    readonly listen: Option.Option<string>
+    /** Absolute path. */
+    readonly tokenFile: Option.Option<string>
+  }
 }
 
 export interface LoadOptions {
@@ -308,7 +334,30 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
     },
     secrets: [...secretValues(host.environment).map((value) => Redacted.make(value)), ...keys],
     criteriaEnvironment: criteriaEnvironment(host.environment, config.acceptance.passEnv),
-    deliver: found.deliver
+    deliver: found.deliver,
+    directory,
+    ownEnvironment: host.environment,
+    nats: Option.map(config.nats, ({ ca, credentials, maxAge, prefix, servers, stream, tokenEnv }) => ({
+      servers,
+      stream,
+      prefix,
+      maxAge,
+      token: Option.map(
+        Option.flatMap(tokenEnv, (name) => Option.fromNullable(host.environment[name])),
+        Redacted.make
+      ),
+      credentials: Option.map(credentials, resolve),
+      ca: Option.map(ca, resolve)
+    })),
+    daemon: {
+      socket: Option.match(Option.fromNullable(host.environment[socketVariable] || undefined), {
+        onSome: (name) => resolvePath(path, host.home, host.directory, name),
+        onNone: () =>
+          Option.match(config.daemon.socket, { onNone: () => path.join(stateDir, "driver.sock"), onSome: resolve })
+      }),
+      listen: config.daemon.listen,
+      tokenFile: Option.map(config.daemon.tokenFile, resolve)
+    }
   }
 }
 

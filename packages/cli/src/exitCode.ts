@@ -17,14 +17,20 @@ import * as Exit from "effect/Exit"
 
 export type ExitCode = 0 | 1 | 2 | 3 | 130
 
-/** A command that has said what there was to say, and ends with this code: not a failure to be reported again. */
-export class EndWith extends Data.TaggedError("EndWith")<{ readonly code: Exclude<ExitCode, 0> }> {
+/**
+ * A command that has said what there was to say, and ends with this code: not a failure to be reported again.
+ * With 0 it is a daemon that a signal has stopped.
+ */
+export class EndWith extends Data.TaggedError("EndWith")<{ readonly code: ExitCode }> {
   override get message() {
     return `ended with code ${this.code}`
   }
 }
 
-/** 0 means accepted and nothing else. An escalation by the driver itself is the driver's error, not the goal's end. */
+/**
+ * 0 means accepted and nothing else. An escalation by the driver itself is the driver's error, not the goal's end; so is
+ * a goal that has not ended.
+ */
 export const outcomeCode = (outcome: AttemptOutcome): ExitCode => {
   switch (outcome._tag) {
     case "Done":
@@ -33,8 +39,9 @@ export const outcomeCode = (outcome: AttemptOutcome): ExitCode => {
       return 130
     case "Escalate":
       return outcome.by === "driver" ? 2 : 1
-    case "NeedsRetry":
     case "Continue":
+      return 2
+    case "NeedsRetry":
     case "Sleep":
     case "BudgetExhausted":
       return 1

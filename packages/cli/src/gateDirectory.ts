@@ -6,7 +6,10 @@ import type * as Scope from "effect/Scope"
 import { isRunning, startOf } from "./processIdentity.js"
 import { RunError } from "./RunGoal.js"
 
-/** `<state>/gates/<pid>-<start of the process>`: short, since sockets may not have long paths. Removed with the scope. */
+/**
+ * `<state>/gates/<pid>-<start of the process>`, and a number for further ones of a process that has several: short, since
+ * sockets may not have long paths. Removed with the scope.
+ */
 export const gateDirectory = (stateDirectory: string): Effect.Effect<string, RunError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
@@ -17,12 +20,22 @@ export const gateDirectory = (stateDirectory: string): Effect.Effect<string, Run
           const [pid = "", start = ""] = name.split("-")
           if (!isRunning(Number(pid), start)) rmSync(join(gates, name), { recursive: true, force: true })
         }
-        const mine = join(gates, `${process.pid}-${startOf(process.pid)}`)
-        mkdirSync(mine, { recursive: true, mode: 0o700 })
-        return mine
+        return ownDirectory(join(gates, `${process.pid}-${startOf(process.pid)}`))
       },
       catch: (cause) =>
         new RunError({ detail: `The state directory ${stateDirectory} cannot be written: ${String(cause)}` })
     }),
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
+
+const ownDirectory = (name: string): string => {
+  for (let number = 0; ; number++) {
+    const directory = number === 0 ? name : `${name}-${number}`
+    try {
+      mkdirSync(directory, { mode: 0o700 })
+      return directory
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST") || number === 999) throw error
+    }
+  }
+}

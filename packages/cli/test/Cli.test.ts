@@ -7,7 +7,22 @@ import * as TestHost from "./support/TestHost.js"
 
 const host = { directory: "/nowhere" }
 
-const commands = ["run", "demo", "init", "lint", "doctor", "list", "worktrees", "rollback", "prune", "schema"]
+const commands = [
+  ...["run", "demo", "init", "lint", "doctor", "serve", "submit", "list", "show", "logs", "pause", "resume", "cancel"],
+  ...[
+    "wake",
+    "steer",
+    "budget",
+    "approvals",
+    "deliver",
+    "journal",
+    "sessions",
+    "worktrees",
+    "rollback",
+    "prune",
+    "schema"
+  ]
+]
 
 describe("driver", () => {
   it.live("names all its commands with --help", () =>
@@ -29,13 +44,26 @@ describe("driver", () => {
         "init [--force]: Write driver.yaml and an example goal with criteria that fit this repository",
         "lint [(-c, --config file)] [--no-run] [--strict] [--json] <goal.yaml>: Say what is wrong with a goal file and the configuration, and what is probably not meant",
         "doctor [(-c, --config file)] [--json]: Check the agent, git, containment, database and sockets, and say how to mend them",
-        "list [(-c, --config file)] [--all] [--json]: List the goals' agent sessions and workspaces",
-        "worktrees [(-c, --config file)] [--json]: List the goals' worktrees, whether their work was delivered, and their checkpoints",
-        "rollback [(-c, --config file)] --to text [--json] <goal>: Put a goal's worktree back to a checkpoint; this can be undone",
-        "prune [(-c, --config file)] [--force] [--json] <goal>...: Remove worktrees, branches and checkpoints of goals that are over",
+        "serve [(-c, --config file)] [--socket text] [--listen text] [--token-file text] [--max-concurrent integer] [--per-repository integer]: Work on the goals of the queue, and answer the commands, until it is stopped",
+        "submit [(-c, --config file)] [(-p, --priority integer)] --after text... [--account text] [--json] <goal.yaml>...: Put goals into the queue: `driver serve` works on them when it is their turn",
+        "list [(-c, --config file)] [(-a, --all)] [--json]: List the goals: how far they are, and what they wait for",
+        "show [(-c, --config file)] [--json] <goal>: Show all that is known of a goal",
+        "logs [(-c, --config file)] [(-f, --follow)] [--after integer] [--json] <goal>: Print what happened to a goal",
+        "pause [(-c, --config file)] [--json] <goal>: Hold a goal before its next turn; the one in flight goes on",
+        "resume [(-c, --config file)] [(-a, --all)] [--json] <goal>...: Let paused goals go on; without a daemon, go on here with goals that a driver left, until they end",
+        "cancel [(-c, --config file)] [--json] <goal>: End a goal; its worktree and branch stay",
+        "wake [(-c, --config file)] [--json] <goal>: End a goal's sleep early",
+        "steer [(-c, --config file)] [--now] [--redirect] [--json] <goal> <message>: Tell a goal's agent something",
+        "budget [(-c, --config file)] --max-turns integer [--json] <goal>: Raise a goal's limit on turns",
         "approvals [(-c, --config file)] [--watch] [--json]: List the tool calls that wait for a person's approval",
         "approve [(-c, --config file)] [--session] [--json] <id>: Allow a tool call that waits for approval",
         "deny [(-c, --config file)] [(-m, --message text)] [--json] <id>: Deny a tool call that waits for approval, and say what to do instead",
+        "deliver [(-c, --config file)] [--json] <goal>: Hand over the work of a goal that has ended, as its configuration says",
+        "journal [(-c, --config file)] [--verify] [--after integer] [--json] <goal>: Show the records that a goal's state is made of",
+        "sessions [(-c, --config file)] [--all] [--json]: List the goals' agent sessions and workspaces",
+        "worktrees [(-c, --config file)] [--json]: List the goals' worktrees, whether their work was delivered, and their checkpoints",
+        "rollback [(-c, --config file)] --to text [--json] <goal>: Put a goal's worktree back to a checkpoint; this can be undone",
+        "prune [(-c, --config file)] [--force] [--json] <goal>...: Remove worktrees, branches and checkpoints of goals that are over",
         "policy: Explain, test and compare what agents may do",
         "policy check [(-c, --config file)] [--policy file] [--preset strict | default | open] [--cwd directory] --criterion text... [--json] <tool> <json>: Say which rule decides about a tool call, and why",
         "policy classify [(-c, --config file)] [--policy file] [--cwd text] [--home text] [<command>]: Say what shell commands would do, without running them: one line of JSON for each",

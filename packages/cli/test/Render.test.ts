@@ -313,7 +313,7 @@ describe("outcomeLines", () => {
     [new Escalate({ reason: "stuck" }), "✗ not accepted, a person has to look: stuck"],
     [new Escalate({ reason: "disk full", by: "driver" }), "✗ the driver could not do its part: disk full"],
     [new NeedsRetry({ failures: results([false, false]) }), "✗ not accepted: 2 criteria failed"],
-    [new Continue({ reason: "turn timeout" }), "✗ not accepted: turn timeout"],
+    [new Continue({ reason: "the driver was stopped" }), "✗ not ended: the driver was stopped"],
     [new Sleep({ duration: Duration.hours(1), reason: "limit" }), "✗ not accepted: it wants to sleep: limit"],
     [new Cancelled(), "cancelled"]
   ])("names the end %#", (how, expected) => {

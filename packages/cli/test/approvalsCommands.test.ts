@@ -3,10 +3,12 @@ import { initial, step } from "@driver/cli/Render"
 import { ApprovalId, ApprovalQuestion, Approve } from "@driver/domain/Approval"
 import { ApprovalAnswered, ApprovalRequested } from "@driver/domain/DriverEvent"
 import { Approvals, ApprovalsError } from "@driver/permission/Approvals"
+import { DriverTrouble } from "@driver/runtime/Goals"
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Fiber, Layer, Scope, TestClock } from "effect"
+import { DateTime, Effect, Fiber, Scope, TestClock } from "effect"
 import { runCli } from "./support/cli.js"
 import { goalId, stored } from "./support/events.js"
+import { questionsOf, script } from "./support/goals.js"
 import * as TestHost from "./support/TestHost.js"
 
 const question = (beginning: string, input: Record<string, unknown>, askedAt = 0) =>
@@ -29,7 +31,9 @@ const world = Effect.gen(function* () {
   const approvals = yield* Effect.provide(Approvals, Approvals.layerMemory)
   const scope = yield* Effect.scope
   const run = (...args: ReadonlyArray<string>) =>
-    runCli(args, { directory: "/" }, { approvals: () => Layer.succeed(Approvals, approvals) })
+    Effect.flatMap(script({ overrides: questionsOf(approvals) }), ({ layer }) =>
+      runCli(args, { directory: "/" }, { operator: () => layer })
+    )
   return { run, open: (it: ApprovalQuestion) => Scope.extend(approvals.open(it), scope) }
 })
 
@@ -62,7 +66,7 @@ describe("driver approvals", () => {
       const written = yield* TestHost.Written
       const { approvals: watch } = yield* Effect.promise(() => import("@driver/cli/commands/approvals"))
       const fiber = yield* watch({ json: true, watch: true }).pipe(
-        Effect.provideService(Approvals, approvals),
+        Effect.provide((yield* script({ overrides: questionsOf(approvals) })).layer),
         Effect.fork
       )
       yield* TestClock.adjust("3 seconds")
@@ -102,19 +106,10 @@ describe("driver approvals", () => {
   it.effect("ends with 2 and a sentence when the questions cannot be reached", () =>
     Effect.gen(function* () {
       const broken = new ApprovalsError({ operation: "Approvals.list", detail: "the disk is full", retryable: false })
-      const ran = yield* runCli(
-        ["approvals"],
-        { directory: "/" },
-        {
-          approvals: () =>
-            Layer.succeed(Approvals, {
-              list: Effect.fail(broken),
-              open: () => Effect.die("not opened"),
-              answer: () => Effect.die("not answered"),
-              abandon: () => Effect.die("not abandoned")
-            })
-        }
-      )
+      const { layer } = yield* script({
+        overrides: { approvals: new DriverTrouble({ detail: broken.message }) }
+      })
+      const ran = yield* runCli(["approvals"], { directory: "/" }, { operator: () => layer })
       assert.strictEqual(ran.code, 2)
       assert.match(ran.stderr, /cannot be reached \(Approvals\.list\): the disk is full/)
     })

@@ -23,6 +23,7 @@ import { DecisionStore } from "@driver/runtime/DecisionStore"
 import { Driver } from "@driver/runtime/Driver"
 import { EventSink } from "@driver/runtime/EventSink"
 import { GoalLoop } from "@driver/runtime/GoalLoop"
+import { Leases } from "@driver/runtime/Leases"
 import * as Policies from "@driver/runtime/Policies"
 import * as WorkspaceMemory from "@driver/runtime/WorkspaceMemory"
 import * as Database from "@driver/store/Database"
@@ -111,7 +112,10 @@ describe("The journal and the store of a run", () => {
                   .map((input) => asks("Tool", input, { toolUseId: `u${input.n}` }))
                   .concat(asks("Tool", cancelled, { toolUseId: "u2000" }))
               ]),
-              Stores.layer().pipe(Layer.provide(Database.layerSqlite({ filename: `${directory}/driver.sqlite` })))
+              Leases.layer({ owner: "test" }).pipe(
+                Layer.provideMerge(Stores.layer()),
+                Layer.provide(Database.layerSqlite({ filename: `${directory}/driver.sqlite` }))
+              )
             )
           ),
           Layer.provide([

@@ -20,7 +20,7 @@ import { Cause, Duration, Exit, FiberId } from "effect"
 const outcomes: ReadonlyArray<readonly [AttemptOutcome, ExitCode]> = [
   [new Done(), 0],
   [new NeedsRetry({ failures: [] }), 1],
-  [new Continue({ reason: "turn timeout" }), 1],
+  [new Continue({ reason: "the driver was stopped" }), 2],
   [new Sleep({ duration: Duration.hours(1), reason: "limit" }), 1],
   [new BudgetExhausted({ axis: "turns" }), 1],
   [new Escalate({ reason: "stuck", by: "policy" }), 1],

@@ -1,4 +1,4 @@
-/** `driver list`, `worktrees`, `rollback` and `prune`, through the command tree. */
+/** `driver sessions`, `worktrees`, `rollback` and `prune`, through the command tree. */
 import * as GoalLock from "@driver/cli/GoalLock"
 import { findGoal, shortIds } from "@driver/cli/GoalNames"
 import { loadSettings } from "@driver/cli/Settings"
@@ -64,36 +64,36 @@ const world = Effect.gen(function* () {
   }
 }).pipe(Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer)))
 
-describe("driver list", () => {
+describe("driver sessions", () => {
   it.scopedLive("shows the live bindings, and with --all the others", () =>
     Effect.gen(function* () {
       const { driver } = yield* world
-      const live = yield* driver("list")
+      const live = yield* driver("sessions")
       assert.strictEqual(live.code, 0)
       assert.match(
         live.stdout,
         /^GOAL {6}STATE {2}ACTIVE +MODEL +SESSION +WORKSPACE\n7c9e6679 {2}live {3}\d+.* ago +claude-stub-1 {2}session-7c9e6679 {2}\/workspace\/7c9e6679-[\w-]+\n$/
       )
-      assert.match((yield* driver("list", "--all")).stdout, /\na0000000 {2}invalid: session dead/)
+      assert.match((yield* driver("sessions", "--all")).stdout, /\na0000000 {2}invalid: session dead/)
     })
   )
 
   it.scopedLive("prints them as JSON, and an empty list as one", () =>
     Effect.gen(function* () {
       const { driver, store } = yield* world
-      const [binding] = JSON.parse((yield* driver("list", "--json")).stdout)
+      const [binding] = JSON.parse((yield* driver("sessions", "--json")).stdout)
       assert.strictEqual(binding.goal_id, one)
       assert.strictEqual(binding.session_id, "session-7c9e6679")
       yield* store.clear(one)
-      assert.strictEqual((yield* driver("list", "--json")).stdout, "[]\n")
-      assert.strictEqual((yield* driver("list")).stdout, "There are no live bindings (--all shows the others).\n")
+      assert.strictEqual((yield* driver("sessions", "--json")).stdout, "[]\n")
+      assert.strictEqual((yield* driver("sessions")).stdout, "There are no live bindings (--all shows the others).\n")
     })
   )
 
   it.scopedLive("wants a repository", () =>
     Effect.gen(function* () {
       const root = yield* directoryWith({}).pipe(Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer)))
-      const { code, stderr } = yield* runCli(["list"], { directory: root })
+      const { code, stderr } = yield* runCli(["sessions"], { directory: root })
       assert.strictEqual(code, 2)
       assert.match(stderr, /^driver: .*: is not inside a git repository: go to one/)
     })

@@ -10,6 +10,10 @@ import * as InProcessGate from "@driver/permission/InProcessGate"
 import { PermissionDecider } from "@driver/permission/PermissionDecider"
 import { EventSink, RecordedEvents } from "@driver/runtime/EventSink"
 import * as GoalControl from "@driver/runtime/GoalControl"
+import { empty } from "@driver/runtime/GoalFold"
+import { GoalStore } from "@driver/runtime/GoalStore"
+import { Journal } from "@driver/runtime/Journal"
+import * as JournalMemory from "@driver/runtime/JournalMemory"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, FastCheck, Fiber, Layer, Logger, LogLevel, Option, TestClock } from "effect"
 
@@ -61,7 +65,9 @@ const operatorsWords = (text: string): ReadonlyArray<string> =>
 /** Plays the commands one after another; what happens during a call happens beside it. */
 const play = (commands: ReadonlyArray<Command>) =>
   Effect.gen(function* () {
-    const control = yield* GoalControl.make(goalId, yield* EventSink)
+    const control = yield* GoalControl.make(goalId, { sink: yield* EventSink, journal: yield* Journal })
+    const lease = yield* Effect.flatMap(GoalStore, (store) => store.acquire(goalId, "test", Option.none()))
+    yield* control.journal.open(yield* lease, empty)
     const said: Array<string> = []
     const read: Array<string> = []
     const steer = Effect.suspend(() => {
@@ -140,7 +146,7 @@ const play = (commands: ReadonlyArray<Command>) =>
     )
     const rest = (yield* control.messages.take).map(({ text }) => text)
     return { said, read, rest, receipts }
-  }).pipe(Effect.scoped, Effect.provide(EventSink.layerMemory))
+  }).pipe(Effect.scoped, Effect.provide([EventSink.layerMemory, JournalMemory.layer()]))
 
 describe("The operator's messages", () => {
   it.effect(

@@ -24,9 +24,10 @@ describe.concurrent("driver run", () => {
     assert.strictEqual(world.git("status", "--porcelain", "--untracked-files=no"), "")
     assert.deepStrictEqual(world.processes(), [])
     const events = world.events(join(world.repository, "events.jsonl"))
+    const sequences = events.map((it) => it.sequence)
     assert.deepStrictEqual(
-      events.map((it) => it.sequence),
-      events.map((_, index) => index + 1)
+      sequences,
+      [...new Set(sequences)].sort((a, b) => a - b)
     )
     assert.deepStrictEqual([events[0]?.event._tag, events.at(-1)?.event._tag], ["GoalStarted", "GoalCompleted"])
   })

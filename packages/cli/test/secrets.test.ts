@@ -147,7 +147,7 @@ describe.concurrent("The keys in a run", () => {
     assert.strictEqual(ended.code, 0, ended.stderr)
     assert.deepStrictEqual(leaksOf(world, ended, "events.jsonl"), [])
     assert.include(ended.stdout, "[redacted]")
-    for (const args of [["list"], ["list", "--json"]]) {
+    for (const args of [["sessions"], ["sessions", "--json"]]) {
       const shown = await world.driver(args, environment)
       assert.deepStrictEqual(leaks(args.join(" "), shown.stdout + shown.stderr), [])
     }

@@ -93,13 +93,13 @@ export const decode = (line: Uint8Array): Either.Either<ClientFrame, BadFrame> =
   const parsed = Either.try(() => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line)) as unknown)
   if (Either.isLeft(parsed)) return Either.left({ id: Option.none(), message: "The line is not JSON in UTF-8" })
   const value = parsed.right
-  const id = Option.map(decodeId(value), (it) => it.id)
+  const idOf = () => Option.map(decodeId(value), (it) => it.id)
   // The frame and its request stand around the input.
   if (!isShallow(value, deepest + 2)) {
-    return Either.left({ id, message: `The frame is nested more than ${deepest} levels deep` })
+    return Either.left({ id: idOf(), message: `The frame is nested more than ${deepest} levels deep` })
   }
   return Either.mapLeft(decodeClientFrame(value), (error) => ({
-    id,
+    id: idOf(),
     message: `The frame is not understood: expected hello{id, token}, decide{id, token, request{tool, input}} or cancel{id, token}; look at ${placesOf(error)}`
   }))
 }

@@ -11,6 +11,7 @@
  * is allowed whose record could not be kept.
  */
 import { type GateRegistration, type RidingMessages, type ToolCall, withMessages } from "@driver/agent/PermissionGate"
+import * as ToolSpans from "@driver/agent/ToolSpans"
 import type { ApprovalQuestion } from "@driver/domain/Approval"
 import { ApprovalAnswered } from "@driver/domain/DriverEvent"
 import {
@@ -30,17 +31,15 @@ import {
   Unavailable
 } from "@driver/domain/Permission"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as HashSet from "effect/HashSet"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { canonicalJson, deepest, isShallow } from "./internal/canonicalJson.js"
@@ -75,11 +74,11 @@ export interface Door {
   readonly longestUpdate: number
   /**
    * Called once, with the answer, after it was recorded. `handedOver` is to be told once whether the answer got out,
-   * and returns at once.
+   * and returns at once; undefined when nobody wants to know.
    */
   readonly onAnswer: (
     outcome: PermissionOutcome,
-    handedOver: (done: boolean) => Effect.Effect<void>
+    handedOver: ((done: boolean) => Effect.Effect<void>) | undefined
   ) => Effect.Effect<void>
   /** Told when the question may take this much longer from now, because a person is asked. */
   readonly onWait: (duration: Duration.Duration) => Effect.Effect<void>
@@ -100,6 +99,8 @@ export interface GoalGate {
   readonly decide: (call: ToolCall) => Effect.Effect<PermissionOutcome>
   readonly startTurn: (turn: number) => Effect.Effect<void>
   readonly startSession: Effect.Effect<void>
+  /** Each question has a span, below its call when the turn tells of its calls here. */
+  readonly spans: ToolSpans.ToolSpans
 }
 
 /**
@@ -135,26 +136,32 @@ const make = (
   { advisors, decider, settings, tokens }: Deciding
 ): Effect.Effect<GoalGate, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const memory = yield* Ref.make(newMemory(settings.cacheCapacity))
+    // This and `open` change between two steps of a fiber only. What every question runs through is written with as few
+    // steps as can be: an agent waits for each.
+    let memory = newMemory(settings.cacheCapacity)
+    const clock = yield* Effect.clock
     const deadlines = yield* makeDeadlines
+    const spans = yield* ToolSpans.make
     const observations = yield* makeObservations({
       atOnce: 16,
       timeout: "1 minute",
       recordTimeout: settings.recordTimeout
     })
-    // None once the goal has ended.
-    const open = yield* Ref.make(Option.some(HashSet.empty<Question>()))
+    /** Undefined once the goal has ended. */
+    let open: Set<Question> | undefined = new Set()
     const decideMillis = Duration.toMillis(settings.decideTimeout)
     const recordMillis = Duration.toMillis(settings.recordTimeout)
 
     yield* Effect.addFinalizer(() =>
-      Effect.flatMap(Ref.getAndSet(open, Option.none()), (left) =>
+      Effect.suspend(() => {
+        const left = open ?? []
+        open = undefined
         // None of them takes longer than its record may.
-        Effect.forEach(Option.getOrElse(left, HashSet.empty<Question>), ({ withdraw }) => withdraw, {
+        return Effect.forEach(left, ({ withdraw }) => withdraw, {
           concurrency: "unbounded",
           discard: true
         })
-      )
+      })
     )
 
     const judge = (
@@ -165,14 +172,12 @@ const make = (
       Effect.gen(function* () {
         if (!isShallow(asked.input)) return tooDeep
         yield* registration.onRequest(asked)
-        const request = yield* addAdvisories(asked, advisors, settings.advisorTimeout)
-        const { cache, sessions, turns } = yield* Ref.get(memory)
+        const request = advisors.length === 0 ? asked : yield* addAdvisories(asked, advisors, settings.advisorTimeout)
+        const { cache, sessions, turns } = memory
         if (!SessionCache.isEmpty(cache)) {
           const known = yield* SessionCache.keyOf(asked.tool, asked.input)
-          const found = yield* Ref.modify(memory, (it) => {
-            const [hit, next] = SessionCache.lookup(it.cache, known)
-            return [hit, { ...it, cache: next }]
-          })
+          const [found, next] = SessionCache.lookup(memory.cache, known)
+          memory = { ...memory, cache: next }
           if (Option.isSome(found)) return finished(found.value)
         }
         const { criteriaCommands, description } = registration
@@ -184,11 +189,10 @@ const make = (
         if (outcome._tag !== "AllowSession") return finished(outcome)
         const kept = yield* SessionCache.keyOf(asked.tool, asked.input)
         // Not kept when the turn or session for which it was given is over by now.
-        const keep = Ref.update(memory, (it) =>
-          it.sessions !== sessions || (outcome.scope === "turn" && it.turns !== turns)
-            ? it
-            : { ...it, cache: SessionCache.remember(it.cache, kept, outcome) }
-        )
+        const keep = Effect.sync(() => {
+          if (memory.sessions !== sessions || (outcome.scope === "turn" && memory.turns !== turns)) return
+          memory = { ...memory, cache: SessionCache.remember(memory.cache, kept, outcome) }
+        })
         return { outcome, keep }
       }).pipe(
         Effect.catchAllCause((cause) =>
@@ -200,18 +204,13 @@ const make = (
       )
 
     const keepRecord = (request: PermissionRequest, choice: DecisionChoice, rationale: string) =>
-      Effect.gen(function* () {
-        const decision = {
-          id: yield* tokens.decisionId,
-          goalId: registration.goalId,
-          turn: request.turn,
-          tool: request.tool,
-          input: request.input,
-          choice,
-          rationale,
-          decidedAt: yield* DateTime.now
-        }
-        yield* registration.onDecision(new Decision(decision, asGiven))
+      Effect.flatMap(tokens.decisionId, (id) => {
+        const { input, tool, turn } = request
+        const decidedAt = DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
+        const { goalId } = registration
+        return registration.onDecision(
+          new Decision({ id, goalId, turn, tool, input, choice, rationale, decidedAt }, asGiven)
+        )
       })
 
     const record = (request: PermissionRequest, outcome: PermissionOutcome) =>
@@ -221,193 +220,216 @@ const make = (
     const review = (request: PermissionRequest, outcome: PermissionOutcome) =>
       outcome._tag === "Cancelled" || !isShallow(request.input)
         ? Effect.succeed(outcome)
-        : Effect.flatMap(reviewKeyOf(request), (it) => registration.review(request, it, outcome)).pipe(
-            Effect.map((said) =>
-              !isOutcome(said) || (isAllowed(said) && said !== outcome)
-                ? isAllowed(outcome)
-                  ? unreviewed
-                  : outcome
-                : said
-            ),
-            Effect.catchAllCause((cause) =>
-              Effect.as(
-                Effect.logError(`The call of ${request.tool} could not be reviewed`, cause),
-                isAllowed(outcome) ? unreviewed : outcome
-              )
-            )
+        : Effect.matchCauseEffect(
+            Effect.flatMap(reviewKeyOf(request), (it) => registration.review(request, it, outcome)),
+            {
+              onSuccess: (said) =>
+                Effect.succeed(
+                  said === outcome || (isOutcome(said) && !isAllowed(said))
+                    ? said
+                    : isAllowed(outcome)
+                      ? unreviewed
+                      : outcome
+                ),
+              onFailure: (cause) =>
+                Effect.as(
+                  Effect.logError(`The call of ${request.tool} could not be reviewed`, cause),
+                  isAllowed(outcome) ? unreviewed : outcome
+                )
+            }
           )
 
     // A question is answered in two steps, each of which is made by whoever comes first: it is settled (by the decider,
     // its deadline, or whoever withdraws it), and it is finished (by the record, or the record's deadline). Who comes
     // too late, or cannot be interrupted, goes on alone and without effect.
     const ask = (call: ToolCall, door: Door): Effect.Effect<Question> =>
-      Effect.gen(function* () {
-        const { turn } = yield* Ref.get(memory)
-        const { goalId, workspace } = registration
-        const request = new PermissionRequest({ ...call, goalId, turn, workspace, advisories: [] }, asGiven)
-        const settled = yield* Deferred.make<PermissionOutcome>()
-        const answered = yield* Deferred.make<PermissionOutcome>()
-        let worker: Fiber.RuntimeFiber<void> | undefined
-        let isFinished = false
-        /** The operator's messages that go with the answer. */
-        let riding: RidingMessages | undefined
-        /** What a person is asked at the moment. */
-        let asking: ApprovalQuestion | undefined
+      Effect.flatMap(
+        Effect.suspend(() => spans.deciding(call, { goalId: registration.goalId, turn: memory.turn })),
+        (span) => {
+          const { turn } = memory
+          const { goalId, workspace } = registration
+          const request = new PermissionRequest({ ...call, goalId, turn, workspace, advisories: [] }, asGiven)
+          /** Names the deadline until it is settled. */
+          const settling = {}
+          let isSettled = false
+          const answered = Deferred.unsafeMake<PermissionOutcome>(FiberId.none)
+          let worker: Fiber.RuntimeFiber<void> | undefined
+          let isFinished = false
+          /** The operator's messages that go with the answer. */
+          let riding: RidingMessages | undefined
+          /** What a person is asked at the moment. */
+          let asking: ApprovalQuestion | undefined
 
-        const work = (it: Effect.Effect<void>) =>
-          Effect.map(Effect.forkDaemon(Effect.interruptible(it)), (fiber) => {
-            worker = fiber
-          })
-        const stopWork = Effect.suspend(() => (worker === undefined ? Effect.void : Fiber.interruptFork(worker)))
-
-        const claim = registration.claimMessages.pipe(
-          Effect.flatMap((claimed) =>
-            Effect.suspend(() => {
-              if (Option.isNone(claimed)) return Effect.succeed(false)
-              if (isFinished || riding !== undefined) return Effect.as(claimed.value.giveBack, false)
-              riding = claimed.value
-              return Effect.succeed(true)
+          const work = (it: Effect.Effect<void>) =>
+            Effect.map(Effect.forkDaemon(Effect.interruptible(span.within(it))), (fiber) => {
+              worker = fiber
             })
-          ),
-          Effect.uninterruptible,
-          Effect.catchAllCause((cause) =>
-            Effect.as(Effect.logError("The operator's messages could not be looked at", cause), false)
-          )
-        )
+          const stopWork = Effect.suspend(() => (worker === undefined ? Effect.void : Fiber.interruptFork(worker)))
 
-        const handedOver = (messages: RidingMessages | undefined) => (done: boolean) =>
-          messages === undefined
-            ? Effect.void
-            : (done ? messages.delivered(call.toolUseId) : messages.giveBack).pipe(
-                Effect.catchAllCause((cause) =>
-                  Effect.logError("It could not be noted what became of the operator's messages", cause)
-                )
-              )
-
-        const finish = (outcome: PermissionOutcome): Effect.Effect<void> =>
-          Effect.suspend(() => {
-            if (isFinished) return Effect.void
-            isFinished = true
-            const ride = riding === undefined ? undefined : withRiding(outcome, riding)
-            return deadlines
-              .clear(settled, answered)
-              .pipe(
-                Effect.zipRight(Ref.update(open, Option.map(HashSet.remove(question)))),
-                Effect.zipRight(ride === undefined ? handedOver(riding)(false) : Effect.void),
-                Effect.zipRight(door.onAnswer(ride ?? outcome, handedOver(ride === undefined ? undefined : riding))),
-                Effect.ensuring(Deferred.succeed(answered, ride ?? outcome))
-              )
-          })
-
-        const unrecorded = (outcome: PermissionOutcome, cause: Cause.Cause<unknown>) =>
-          Effect.zipRight(
-            Effect.logError(`The decision about ${call.tool} could not be recorded`, cause),
-            finish(
-              isAllowed(outcome) ? refuse("the decision could not be recorded", "gate: the record failed") : outcome
+          const claim = registration.claimMessages.pipe(
+            Effect.flatMap((claimed) =>
+              Effect.suspend(() => {
+                if (Option.isNone(claimed)) return Effect.succeed(false)
+                if (isFinished || riding !== undefined) return Effect.as(claimed.value.giveBack, false)
+                riding = claimed.value
+                return Effect.succeed(true)
+              })
+            ),
+            Effect.uninterruptible,
+            Effect.catchAllCause((cause) =>
+              Effect.as(Effect.logError("The operator's messages could not be looked at", cause), false)
             )
           )
 
-        const onApproval: DecisionContext["onApproval"] = (event) =>
-          Effect.unlessEffect(
+          const handedOver = (messages: RidingMessages) => (done: boolean) =>
+            (done ? messages.delivered(call.toolUseId) : messages.giveBack).pipe(
+              Effect.catchAllCause((cause) =>
+                Effect.logError("It could not be noted what became of the operator's messages", cause)
+              )
+            )
+
+          const finish = (outcome: PermissionOutcome): Effect.Effect<void> =>
             Effect.suspend(() => {
+              if (isFinished) return Effect.void
+              isFinished = true
+              deadlines.clear(settling, answered)
+              open?.delete(question)
+              const ride = riding === undefined ? undefined : withRiding(outcome, riding)
+              const told =
+                riding === undefined
+                  ? door.onAnswer(outcome, undefined)
+                  : ride === undefined
+                    ? Effect.zipRight(handedOver(riding)(false), door.onAnswer(outcome, undefined))
+                    : door.onAnswer(ride, handedOver(riding))
+              return Effect.ensuring(
+                Effect.zipRight(span.end(ride ?? outcome), told),
+                Deferred.succeed(answered, ride ?? outcome)
+              )
+            })
+
+          const unrecorded = (outcome: PermissionOutcome, cause: Cause.Cause<unknown>) =>
+            Effect.zipRight(
+              Effect.logError(`The decision about ${call.tool} could not be recorded`, cause),
+              finish(
+                isAllowed(outcome) ? refuse("the decision could not be recorded", "gate: the record failed") : outcome
+              )
+            )
+
+          const onApproval: DecisionContext["onApproval"] = (event) =>
+            Effect.suspend(() => {
+              if (isSettled) return Effect.void
               asking = event._tag === "ApprovalRequested" ? event.question : undefined
               return registration.onApproval(event)
-            }),
-            Deferred.isDone(settled)
-          )
+            })
 
-        /** Who is stopped while a person is asked tells nobody any more that this is over. */
-        const noMoreAsking = Effect.suspend(() => {
-          if (asking === undefined) return Effect.void
-          const { id: approvalId, turn } = asking
-          asking = undefined
-          return registration.onApproval(new ApprovalAnswered({ goalId, turn, approvalId, answer: "withdrawn" }))
-        })
+          /** Who is stopped while a person is asked tells nobody any more that this is over. */
+          const noMoreAsking = ({ id: approvalId, turn }: ApprovalQuestion) =>
+            Effect.catchAllCause(
+              Effect.suspend(() => {
+                asking = undefined
+                return registration.onApproval(new ApprovalAnswered({ goalId, turn, approvalId, answer: "withdrawn" }))
+              }),
+              (cause) => Effect.logError("It could not be told that nobody is asked any more", cause)
+            )
 
-        const answerWith = ({ keep, outcome }: Judged): Effect.Effect<void> =>
-          deadlines.set(answered, recordMillis, Effect.zipRight(unrecorded(outcome, tooSlow), stopWork)).pipe(
-            Effect.zipRight(isRefusal(outcome) ? claim : Effect.void),
-            Effect.zipRight(record(request, outcome)),
-            Effect.zipRight(Effect.suspend(() => (isFinished ? Effect.void : keep))),
-            Effect.matchCauseEffect({
+          const answerWith = ({ keep, outcome }: Judged): Effect.Effect<void> => {
+            const recorded = Effect.suspend(() => {
+              const overdue = Effect.suspend(() => Effect.zipRight(unrecorded(outcome, tooSlow), stopWork))
+              deadlines.set(answered, recordMillis, overdue)
+              const kept = Effect.flatMap(record(request, outcome), () =>
+                isFinished || keep === undefined ? Effect.void : keep
+              )
+              return isRefusal(outcome) ? Effect.zipRight(claim, kept) : kept
+            })
+            return Effect.matchCauseEffect(recorded, {
               onFailure: (cause) => unrecorded(outcome, cause),
               onSuccess: () => finish(outcome)
             })
-          )
+          }
 
-        const conclude = ({ keep, outcome }: Judged): Effect.Effect<void> => {
-          let isReviewed = false
-          const reviewed = (it: PermissionOutcome) =>
+          const conclude = ({ keep, outcome }: Judged): Effect.Effect<void> =>
             Effect.suspend(() => {
-              if (isReviewed) return Effect.void
-              isReviewed = true
-              return answerWith(it === outcome ? { keep, outcome } : finished(it))
-            })
-          const tooLate = Effect.zipRight(stopWork, work(reviewed(isAllowed(outcome) ? unreviewed : outcome)))
-          return deadlines
-            .set(answered, reviewMillis, tooLate)
-            .pipe(
-              Effect.zipRight(
-                Effect.catchAllCause(noMoreAsking, (cause) =>
-                  Effect.logError("It could not be told that nobody is asked any more", cause)
+              let isReviewed = false
+              const reviewed = (it: PermissionOutcome) => {
+                if (isReviewed) return Effect.void
+                isReviewed = true
+                return answerWith(it === outcome ? { keep, outcome } : finished(it))
+              }
+              const tooLate = Effect.suspend(() =>
+                Effect.zipRight(
+                  stopWork,
+                  work(Effect.suspend(() => reviewed(isAllowed(outcome) ? unreviewed : outcome)))
                 )
-              ),
-              Effect.zipRight(review(request, outcome)),
-              Effect.flatMap(reviewed)
+              )
+              deadlines.set(answered, reviewMillis, tooLate)
+              const concluded = Effect.flatMap(review(request, outcome), reviewed)
+              return asking === undefined ? concluded : Effect.zipRight(noMoreAsking(asking), concluded)
+            })
+
+          const settle = (judged: Judged): Effect.Effect<void> => {
+            if (isSettled) return Effect.void
+            isSettled = true
+            return conclude(judged)
+          }
+
+          /** The same instead of the decider, which is stopped. */
+          const settleWith = (outcome: PermissionOutcome): Effect.Effect<void> =>
+            Effect.suspend(() => {
+              if (isSettled) return Effect.void
+              isSettled = true
+              return Effect.zipRight(stopWork, work(conclude(finished(outcome))))
+            })
+
+          const question: Question = {
+            answer: Effect.suspend(() => Deferred.await(answered)),
+            withdraw: Effect.suspend(() =>
+              Effect.uninterruptible(Effect.zipRight(settleWith(withdrawn), Deferred.await(answered)))
             )
-        }
+          }
 
-        const settle = (judged: Judged): Effect.Effect<void> =>
-          Effect.flatMap(Deferred.succeed(settled, judged.outcome), (first) => (first ? conclude(judged) : Effect.void))
-
-        /** The same instead of the decider, which is stopped. */
-        const settleWith = (outcome: PermissionOutcome): Effect.Effect<void> =>
-          Effect.flatMap(Deferred.succeed(settled, outcome), (first) =>
-            first ? Effect.zipRight(stopWork, work(conclude(finished(outcome)))) : Effect.void
-          )
-
-        const question: Question = {
-          answer: Deferred.await(answered),
-          withdraw: Effect.uninterruptible(Effect.zipRight(settleWith(withdrawn), Deferred.await(answered)))
-        }
-
-        let until = 0
-        const deadline = (millis: number) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            if (now + millis <= until) return Effect.void
-            until = now + millis
-            return deadlines.set(settled, millis, settleWith(late))
-          })
-        const waitUpTo = (longer: Duration.DurationInput) =>
-          Effect.suspend(() => {
-            const duration = Duration.decode(longer)
-            return Effect.unlessEffect(
+          let until = 0
+          const deadline = (millis: number) => {
+            const end = clock.unsafeCurrentTimeMillis() + millis
+            if (end <= until) return
+            until = end
+            deadlines.set(settling, millis, settleWith(late))
+          }
+          const waitUpTo = (longer: Duration.DurationInput) =>
+            Effect.suspend(() => {
+              const duration = Duration.decode(longer)
+              if (isSettled) return Effect.void
               // Somebody has spoken already: the agent hears that first, and nobody is asked about a call that it may not
               // want to make any more.
-              Effect.if(claim, {
+              return Effect.if(claim, {
                 onTrue: () => Effect.zipRight(settleWith(operatorFirst), Effect.never),
-                onFalse: () => Effect.zipRight(deadline(Duration.toMillis(duration)), door.onWait(duration))
-              }),
-              Deferred.isDone(settled)
-            )
-          })
+                onFalse: () => {
+                  deadline(Duration.toMillis(duration))
+                  return door.onWait(duration)
+                }
+              })
+            })
 
-        const isOpen = yield* Ref.modify(open, (it) => [Option.isSome(it), Option.map(it, HashSet.add(question))])
-        if (isOpen) {
-          yield* deadline(decideMillis).pipe(
-            Effect.zipRight(work(Effect.flatMap(judge(request, door, { onApproval, waitUpTo }), settle))),
-            Effect.catchAllCause((cause) => finish(refuse("the permission gate failed", `gate: ${firstLine(cause)}`)))
-          )
-        } else yield* finish(new Unavailable({ reason: "the goal has ended" }))
-        return question
-      }).pipe(Effect.uninterruptible)
+          if (open === undefined) return Effect.as(finish(new Unavailable({ reason: "the goal has ended" })), question)
+          open.add(question)
+          const begin = Effect.suspend(() => {
+            deadline(decideMillis)
+            return work(Effect.flatMap(judge(request, door, { onApproval, waitUpTo }), settle))
+          })
+          return Effect.matchCauseEffect(begin, {
+            onSuccess: () => Effect.succeed(question),
+            onFailure: (cause) =>
+              Effect.as(finish(refuse("the permission gate failed", `gate: ${firstLine(cause)}`)), question)
+          })
+        }
+      ).pipe(Effect.uninterruptible)
 
     return {
       ask,
+      spans,
       decide: Effect.fn("GoalGate.decide")((call) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
-            let handedOver: (done: boolean) => Effect.Effect<void> = () => Effect.void
+            let handedOver: ((done: boolean) => Effect.Effect<void>) | undefined
             const door: Door = {
               longestUpdate: Number.POSITIVE_INFINITY,
               onAnswer: (_, told) =>
@@ -420,27 +442,22 @@ const make = (
             const outcome = yield* Effect.onInterrupt(restore(answer), () =>
               Effect.zipRight(
                 withdraw,
-                Effect.suspend(() => handedOver(false))
+                Effect.suspend(() => handedOver?.(false) ?? Effect.void)
               )
             )
-            yield* handedOver(true)
+            if (handedOver !== undefined) yield* handedOver(true)
             return outcome
           })
         )
       ),
       startTurn: (turn) =>
-        Ref.update(memory, (it) => ({
-          ...it,
-          turn,
-          turns: it.turns + 1,
-          cache: SessionCache.startTurn(it.cache)
-        })),
-      startSession: Ref.update(memory, (it) => ({
-        ...it,
-        turns: it.turns + 1,
-        sessions: it.sessions + 1,
-        cache: SessionCache.startSession(it.cache)
-      }))
+        Effect.sync(() => {
+          memory = { ...memory, turn, turns: memory.turns + 1, cache: SessionCache.startTurn(memory.cache) }
+        }),
+      startSession: Effect.sync(() => {
+        const { cache, sessions, turns } = memory
+        memory = { ...memory, turns: turns + 1, sessions: sessions + 1, cache: SessionCache.startSession(cache) }
+      })
     }
   })
 
@@ -495,10 +512,10 @@ const reviewMillis = 2_000
 interface Judged {
   readonly outcome: PermissionOutcome
   /** Remembers the answer, once it is recorded. */
-  readonly keep: Effect.Effect<void>
+  readonly keep: Effect.Effect<void> | undefined
 }
 
-const finished = (outcome: PermissionOutcome): Judged => ({ outcome, keep: Effect.void })
+const finished = (outcome: PermissionOutcome): Judged => ({ outcome, keep: undefined })
 
 const refuse = (reason: string, rationale: string) => new Deny({ message: notDecided(reason), rationale })
 
@@ -574,8 +591,10 @@ const deliverable = (outcome: PermissionOutcome, input: ToolInput, door: Door): 
       })
 }
 
+const allowed = new ChoiceAllow({}, asGiven)
+
 const choiceOf = (outcome: PermissionOutcome): DecisionChoice =>
-  isAllowed(outcome) ? new ChoiceAllow({}) : new ChoiceDeny({ message: messageOf(outcome) })
+  isAllowed(outcome) ? allowed : new ChoiceDeny({ message: messageOf(outcome) })
 
 const rationaleOf = (outcome: PermissionOutcome): string => {
   switch (outcome._tag) {

@@ -19,7 +19,8 @@ export const layer = (
           socket: Option.none(),
           decide: gate.decide,
           startTurn: gate.startTurn,
-          startSession: gate.startSession
+          startSession: gate.startSession,
+          spans: gate.spans
         }))
       )
     }))

@@ -48,6 +48,11 @@ export const bareContext: DecisionContext = {
   observe: () => Effect.void
 }
 
+const constant = (outcome: PermissionOutcome) => {
+  const answer = Effect.succeed(outcome)
+  return () => answer
+}
+
 export class PermissionDecider extends Context.Tag("@driver/permission/PermissionDecider")<
   PermissionDecider,
   {
@@ -57,7 +62,7 @@ export class PermissionDecider extends Context.Tag("@driver/permission/Permissio
 >() {
   /** Allows every call. Only for agents that are confined by something else. */
   static readonly layerAllowAll: Layer.Layer<PermissionDecider> = Layer.succeed(this, {
-    decide: () => Effect.succeed(new AllowOnce({ rationale: "allow-all: everything is allowed" }))
+    decide: constant(new AllowOnce({ rationale: "allow-all: everything is allowed" }, { disableValidation: true }))
   })
 
   /** Denies every call. `message` is what the agent reads. */
@@ -65,7 +70,7 @@ export class PermissionDecider extends Context.Tag("@driver/permission/Permissio
     message = "No tool may be used in this run. Answer in text: say what you would do and why."
   ): Layer.Layer<PermissionDecider> =>
     Layer.succeed(this, {
-      decide: () => Effect.succeed(new Deny({ message, rationale: "deny-all: everything is denied" }))
+      decide: constant(new Deny({ message, rationale: "deny-all: everything is denied" }))
     })
 
   /**

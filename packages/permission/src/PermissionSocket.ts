@@ -175,7 +175,8 @@ export const layer = (
           socket: Option.some({ path: socketPath, token: Redacted.make(token) }),
           decide: gate.decide,
           startTurn: gate.startTurn,
-          startSession: gate.startSession
+          startSession: gate.startSession,
+          spans: gate.spans
         }
       })
 

@@ -64,7 +64,8 @@ export const Policy = Schema.Struct({
 export type Policy = typeof Policy.Type
 
 /** With no unknown key tolerated. */
-export const decodePolicy: (input: unknown) => Either.Either<Policy, ReadonlyArray<DecodeIssue>> = decodeStrict(Policy)
+export const decodePolicy = (input: unknown): Either.Either<Policy, ReadonlyArray<DecodeIssue>> =>
+  decodeStrict(Policy)(input)
 
 /** The verdict in the words of a rule. */
 export const verdictOf = ({ verdict }: Pick<Evaluation, "verdict">): Expected => {

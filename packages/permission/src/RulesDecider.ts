@@ -108,8 +108,8 @@ export const layer = (
               return new Deny({ message: verdict.message, rationale })
             case "Allow":
               return verdict.for === "once"
-                ? new AllowOnce({ rationale })
-                : new AllowSession({ scope: verdict.for, rationale })
+                ? new AllowOnce({ rationale }, asGiven)
+                : new AllowSession({ scope: verdict.for, rationale }, asGiven)
             case "Llm":
               return yield* llm.decide(request, context, verdict.why)
             case "Ask":
@@ -119,6 +119,9 @@ export const layer = (
       }
     })
   )
+
+/** The gate looks at what it gets: it need not be looked at twice. */
+const asGiven = { disableValidation: true } as const
 
 const resolveAll = (
   fs: FileSystem.FileSystem,

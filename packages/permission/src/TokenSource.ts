@@ -3,13 +3,9 @@
  * the platform. `Random` of Effect is not used: whoever has seen some of its
  * numbers knows the next ones.
  */
-import type { DecisionId } from "@driver/domain/Permission"
-import * as Permission from "@driver/domain/Permission"
+import { DecisionId } from "@driver/domain/Permission"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-
-const decisionId = Schema.decodeSync(Permission.DecisionId)
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
 
@@ -22,7 +18,8 @@ export class TokenSource extends Context.Reference<TokenSource>()("@driver/permi
     readonly decisionId: Effect.Effect<DecisionId>
   } => ({
     token: Effect.sync(() => hex(globalThis.crypto.getRandomValues(new Uint8Array(32)))),
-    decisionId: Effect.sync(() => decisionId(globalThis.crypto.randomUUID()))
+    // What makes it makes nothing but UUIDs: it is not looked at again, for each question pays for that.
+    decisionId: Effect.sync(() => DecisionId.make(globalThis.crypto.randomUUID(), { disableValidation: true }))
   })
 }) {}
 

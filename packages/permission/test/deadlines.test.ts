@@ -14,10 +14,10 @@ describe("deadlines", () => {
     Effect.gen(function* () {
       const { deadlines, log, note } = yield* world
       const [a, b, c] = [{}, {}, {}]
-      yield* deadlines.set(a, 30_000, note("a"))
+      deadlines.set(a, 30_000, note("a"))
       yield* TestClock.adjust("1 second")
-      yield* deadlines.set(b, 10_000, note("b"))
-      yield* deadlines.set(c, 40_000, note("c"))
+      deadlines.set(b, 10_000, note("b"))
+      deadlines.set(c, 40_000, note("c"))
       yield* TestClock.adjust("9999 millis")
       assert.deepStrictEqual(yield* log, [])
       yield* TestClock.adjust("1 millis")
@@ -31,15 +31,15 @@ describe("deadlines", () => {
     Effect.gen(function* () {
       const { deadlines, log, note } = yield* world
       const [a, b] = [{}, {}]
-      yield* deadlines.set(a, 1_000, note("early"))
-      yield* deadlines.set(a, 5_000, note("late"))
-      yield* deadlines.set(b, 2_000, note("never"))
-      yield* deadlines.clear(b)
+      deadlines.set(a, 1_000, note("early"))
+      deadlines.set(a, 5_000, note("late"))
+      deadlines.set(b, 2_000, note("never"))
+      deadlines.clear(b)
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(yield* log, [])
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* log, ["late"])
-      yield* deadlines.set(b, 1_000, note("again"))
+      deadlines.set(b, 1_000, note("again"))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* log, ["late", "again"])
     })
@@ -48,11 +48,11 @@ describe("deadlines", () => {
   it.scoped("do not wait for what they do, also when they are made where nothing can be interrupted", () =>
     Effect.gen(function* () {
       const { deadlines, log, note } = yield* Effect.uninterruptible(world)
-      yield* deadlines.set({}, 1_000, Effect.never)
-      yield* deadlines.set({}, 60_000, note("x"))
-      yield* deadlines.set({}, 2_000, note("a"))
+      deadlines.set({}, 1_000, Effect.never)
+      deadlines.set({}, 60_000, note("x"))
+      deadlines.set({}, 2_000, note("a"))
       yield* TestClock.adjust("1 second")
-      yield* deadlines.set({}, 500, note("b"))
+      deadlines.set({}, 500, note("b"))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* log, ["b", "a"])
     })
@@ -62,7 +62,7 @@ describe("deadlines", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { deadlines, log, note } = yield* Scope.extend(world, scope)
-      yield* deadlines.set({}, 1_000, note("a"))
+      deadlines.set({}, 1_000, note("a"))
       yield* Scope.close(scope, Exit.void)
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* log, [])

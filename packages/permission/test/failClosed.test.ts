@@ -247,11 +247,18 @@ describe("The gate in this process", () => {
   it.scoped("refuses the call when the clock is broken", () =>
     Effect.gen(function* () {
       const { register } = yield* inProcess.open({ decider: PermissionDecider.layerAllowAll })
-      const { ticket } = yield* register((yield* recording()).registration)
       const clock = yield* Clock.clockWith(Effect.succeed)
-      const broken: Clock.Clock = Object.assign(Object.create(clock), { currentTimeMillis: dies })
-      const outcome = yield* Effect.withClock(ticket.decide(callOf("Bash")), broken)
-      assert.isFalse(isAllowed(outcome))
+      let isBroken = false
+      const breakable: Clock.Clock = Object.assign(Object.create(clock), {
+        unsafeCurrentTimeMillis: () => {
+          if (isBroken) throw new Error("the clock is broken")
+          return clock.unsafeCurrentTimeMillis()
+        }
+      })
+      const { ticket } = yield* Effect.withClock(register((yield* recording()).registration), breakable)
+      assert.isTrue(isAllowed(yield* ticket.decide(callOf("Bash"))))
+      isBroken = true
+      assert.isFalse(isAllowed(yield* ticket.decide(callOf("Bash"))))
     })
   )
 })

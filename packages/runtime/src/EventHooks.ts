@@ -127,7 +127,6 @@ const makeHook = Effect.fnUntraced(function* (
         return Option.some("given_up")
       }
       lastError = tried.reason
-      if (yield* Deferred.isDone(closing)) return Option.some("later")
       if (tries >= hook.tries || dead) {
         if (!dead) yield* Effect.logError(`The hook ${hook.name} counts as dead: events get one try until one is taken`)
         dead = true

@@ -42,11 +42,12 @@ const batch = { events: 512, bytes: 2 ** 20 }
 // From 50 ms, doubled, at most 5 s apart.
 const backoff = Schedule.union(Schedule.exponential("50 millis"), Schedule.spaced("5 seconds"))
 
-const encode = Schema.encodeEither(StoredEvent.FromJson)
 const newline = 0x0a
 
 /** The sink of `EventSink.layerJsonl`. */
 export const makeJsonl = Effect.fnUntraced(function* (options: JsonlOptions) {
+  // Not when the module is loaded: to compile it takes longer than to load all the rest, and most runs write no file.
+  const encode = Schema.encodeEither(StoredEvent.FromJson)
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const retryFor = Duration.decode(options.retryFor ?? "1 minute")

@@ -53,6 +53,7 @@ import * as GoalControl from "./GoalControl.js"
 import { empty, type GoalFold } from "./GoalFold.js"
 import { defaults, deliveryOf, type GoalLoopSettings } from "./GoalLoopSettings.js"
 import * as GoalRun from "./GoalRun.js"
+import * as GoalSpans from "./GoalSpans.js"
 import { compactingStep } from "./internal/compactingStep.js"
 import { goOn, isCut } from "./internal/goOn.js"
 import { accountClosed, fallAsleep, sleepingStep } from "./internal/sleepingStep.js"
@@ -114,8 +115,9 @@ export class GoalLoop extends Context.Tag("@driver/runtime/GoalLoop")<
       this,
       Effect.map(Effect.context<GoalServices>(), (services) => ({
         run: (goal, control, claim) =>
-          Effect.provide(run(goal, control, claim, { ...defaults, ...settings }), services).pipe(
-            Effect.withSpan("GoalLoop.run", { attributes: { goalId: goal.id } }),
+          run(goal, control, claim, { ...defaults, ...settings }).pipe(
+            GoalSpans.ofGoal(goal, { continued: claim.before.status === "running" }),
+            Effect.provide(services),
             Effect.annotateLogs({ goalId: goal.id })
           )
       }))

@@ -91,17 +91,15 @@ export const decide = (input: StuckInput, settings: StuckSettings): StuckDecisio
  * call that is allowed is refused every `repeatedCalls`th time in a row, so that the agent hears of it; it may go on
  * after that, until such refusals are as many as denials may be. Total and pure.
  */
-export const decideCall = (
-  { call, denied, inARow, isDenied }: CallInput,
-  { repeatedCalls, sameDenials }: StuckSettings
-): CallDecision => {
+export const decideCall = (input: CallInput, { repeatedCalls, sameDenials }: StuckSettings): CallDecision => {
+  const { denied, inARow, isDenied } = input
   if (isDenied && sameDenials > 0 && denied >= sameDenials) {
     const what = `this same call has now been denied ${denied} times in this turn`
     return denied >= 2 * sameDenials
       ? CallDecision.Stop({
           loop: "denied",
           message: `The turn ends here: ${what}.`,
-          reason: `Stuck: the same call was denied ${denied} times in one turn: ${call}`
+          reason: `Stuck: the same call was denied ${denied} times in one turn: ${input.call}`
         })
       : CallDecision.Tell({
           loop: "denied",

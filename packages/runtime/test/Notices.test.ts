@@ -7,13 +7,15 @@ const reader = <A>(notices: Notices.Notices<A>) =>
   Effect.gen(function* () {
     const reading = yield* Deferred.make<void>()
     const goOn = yield* Deferred.make<void>()
+    const seen: Array<A> = []
     const fiber = yield* notices.stream.pipe(
+      Stream.tap((value) => Effect.sync(() => seen.push(value))),
       Stream.tap(() => Effect.zipRight(Deferred.succeed(reading, undefined), Deferred.await(goOn))),
       Stream.runCollect,
       Effect.map(Chunk.toReadonlyArray),
       Effect.fork
     )
-    return { reading, goOn: Deferred.succeed(goOn, undefined), values: Fiber.join(fiber), fiber }
+    return { reading, goOn: Deferred.succeed(goOn, undefined), values: Fiber.join(fiber), seen }
   })
 
 describe("Notices", () => {
@@ -40,7 +42,9 @@ describe("Notices", () => {
         { times: 2 }
       )
       yield* two.goOn
-      yield* Effect.repeat(Effect.yieldNow(), { times: 50 })
+      yield* Effect.repeat(Effect.yieldNow(), {
+        until: () => Effect.sync(() => [one, two].every(({ seen }) => seen.includes("last")))
+      })
       yield* Scope.close(scope, Exit.void)
       const [ones, twos] = [yield* one.values, yield* two.values]
       assert.deepStrictEqual([...new Set(ones)], ["first", "b", "c", "last"])

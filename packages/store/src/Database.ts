@@ -10,7 +10,7 @@ import * as Url from "@effect/platform/Url"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -111,6 +111,8 @@ export interface PostgresOptions {
   readonly maxConnections?: number
   /** How long a call waits for a connection before it fails as retryable. Default 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput
+  /** How long a statement may take, also when the server says nothing, before it fails as retryable. Default 30 seconds. */
+  readonly statementTimeout?: Duration.DurationInput
   /** Default: the driver's own. */
   readonly migrations?: ReadonlyArray<Migration>
 }
@@ -126,7 +128,9 @@ export const layerPostgres = (
       const client = yield* Effect.promise(() => import("./internal/postgresClient.js"))
       const sql = yield* client
         .make({
-          url: options.url,
+          url: withTimeout(options.url, options.statementTimeout ?? "30 seconds"),
+          // A connection on which nothing arrives any more is still given out again; not for longer than this.
+          connectionTTL: "5 minutes",
           applicationName: "driver",
           maxConnections: options.maxConnections ?? 10,
           connectTimeout: options.connectTimeout ?? "5 seconds"
@@ -139,6 +143,18 @@ export const layerPostgres = (
       return sql
     })
   ).pipe(Layer.provide(Reactivity.layer))
+
+/** The client takes these from the address only. What the address says already stays. */
+const withTimeout = (url: Redacted.Redacted, timeout: Duration.DurationInput): Redacted.Redacted =>
+  Either.match(Url.fromString(Redacted.value(url)), {
+    onLeft: () => url,
+    onRight: (address) => {
+      for (const name of ["statement_timeout", "query_timeout"]) {
+        if (!address.searchParams.has(name)) address.searchParams.set(name, String(Duration.toMillis(timeout)))
+      }
+      return Redacted.make(address.href)
+    }
+  })
 
 /** Host, port and database of the address: what may be shown. */
 const nameOf = (url: Redacted.Redacted): string =>

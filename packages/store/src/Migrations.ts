@@ -175,6 +175,80 @@ export const migrations: ReadonlyArray<Migration> = [
         ) ${strict}`
       ]
     }
+  },
+  {
+    version: 4,
+    name: "journal, outbox, goals, leases, commands, account limits",
+    statements: (dialect) => {
+      const pg = dialect === "pg"
+      const key = pg ? `TEXT COLLATE "C"` : "TEXT"
+      const whole = pg ? "BIGINT" : "INTEGER"
+      const serial = pg ? "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY" : "INTEGER PRIMARY KEY AUTOINCREMENT"
+      const strict = pg ? "" : "STRICT"
+      return [
+        // `consumers`: a JSON array of those whose outbox the event was put into.
+        `CREATE TABLE driver_journal (
+          goal_id ${key} NOT NULL,
+          sequence ${whole} NOT NULL,
+          id ${key} NOT NULL UNIQUE,
+          version ${whole} NOT NULL,
+          kind TEXT NOT NULL,
+          at ${whole} NOT NULL,
+          epoch ${whole} NOT NULL,
+          entry TEXT NOT NULL,
+          consumers TEXT,
+          PRIMARY KEY (goal_id, sequence)
+        ) ${strict}`,
+        `CREATE TABLE driver_outbox (
+          position ${serial},
+          consumer ${key} NOT NULL,
+          goal_id ${key} NOT NULL,
+          sequence ${whole} NOT NULL
+        ) ${strict}`,
+        `CREATE INDEX driver_outbox_consumer ON driver_outbox (consumer, position)`,
+        // An append is one statement on both: PostgreSQL writes two tables with one, SQLite does not.
+        ...(pg
+          ? []
+          : [
+              `CREATE TRIGGER driver_journal_inserted AFTER INSERT ON driver_journal WHEN new.consumers IS NOT NULL BEGIN
+                INSERT INTO driver_outbox (consumer, goal_id, sequence)
+                SELECT value, new.goal_id, new.sequence FROM json_each(new.consumers);
+              END`
+            ]),
+        // No owner: nobody holds the goal now. Epoch 0: nobody ever has.
+        `CREATE TABLE driver_leases (
+          goal_id ${key} NOT NULL PRIMARY KEY,
+          owner TEXT,
+          epoch ${whole} NOT NULL,
+          heartbeat ${whole} NOT NULL
+        ) ${strict}`,
+        `CREATE TABLE driver_goals (
+          submitted ${serial},
+          goal_id ${key} NOT NULL UNIQUE,
+          state TEXT NOT NULL,
+          submission TEXT NOT NULL,
+          ended_at ${whole},
+          outcome TEXT,
+          reason TEXT
+        ) ${strict}`,
+        `CREATE INDEX driver_goals_state ON driver_goals (state, submitted)`,
+        `CREATE TABLE driver_commands (
+          left_as ${serial},
+          id ${key} NOT NULL UNIQUE,
+          goal_id ${key} NOT NULL,
+          command TEXT NOT NULL
+        ) ${strict}`,
+        `CREATE INDEX driver_commands_goal ON driver_commands (goal_id, left_as)`,
+        `CREATE TABLE driver_account_limits (
+          account ${key} NOT NULL PRIMARY KEY,
+          until ${whole} NOT NULL,
+          reason TEXT NOT NULL,
+          probe_goal TEXT,
+          probe_since ${whole},
+          revision ${whole} NOT NULL
+        ) ${strict}`
+      ]
+    }
   }
 ]
 
@@ -301,7 +375,8 @@ const exclusively = <A, E>(sql: SqlClient.SqlClient, dialect: Dialect, effect: E
       yield* dialect === "pg" ? run("BEGIN") : Effect.retry(run("BEGIN IMMEDIATE"), whileBusy("30 seconds"))
       const exit = yield* Effect.gen(function* () {
         if (dialect === "pg") {
-          yield* run("SET LOCAL lock_timeout = '30s'")
+          // Less than a statement may take.
+          yield* run("SET LOCAL lock_timeout = '20s'")
           yield* run(`SELECT pg_advisory_xact_lock(${advisoryLock})`)
         }
         return yield* effect

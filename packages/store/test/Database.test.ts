@@ -3,20 +3,26 @@ import { once } from "node:events"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { Approve } from "@driver/domain/Approval"
+import { IntentSessionId } from "@driver/intent/Directive"
+import { Registry } from "@driver/intent/Registry"
 import { Approvals } from "@driver/permission/Approvals"
 import { BindingStore } from "@driver/runtime/BindingStore"
 import { CompactSummaryStore } from "@driver/runtime/CompactSummaryStore"
 import { DecisionStore } from "@driver/runtime/DecisionStore"
+import { Journal } from "@driver/runtime/Journal"
 import * as Database from "@driver/store/Database"
+import * as IntentStores from "@driver/store/IntentStores"
 import { type Migration, migrate, migrations, SchemaTooNew } from "@driver/store/Migrations"
 import * as SqlBindingStore from "@driver/store/SqlBindingStore"
+import * as SqlJournal from "@driver/store/SqlJournal"
 import * as Stores from "@driver/store/Stores"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
 import { Effect, Fiber, Layer, Option, Redacted, TestClock } from "effect"
-import { newFile, sqlBackends } from "./support/backends.js"
+import { layerSqliteTest, newFile, sqlBackends } from "./support/backends.js"
+import { record, records, step } from "./support/journalValues.js"
 import { hasPostgres, newSchema } from "./support/postgres.js"
 import { makeProxy } from "./support/proxy.js"
 import { bindingInput, decision, decisionIdOf, goalIdOf } from "./support/values.js"
@@ -168,6 +174,29 @@ for (const { available, name, place } of [
         }
         return open
       })
+
+    it.scopedLive("read what version 3 has written, and keep journals besides", () =>
+      Effect.gen(function* () {
+        const open = yield* leftBy(3)
+        yield* Effect.gen(function* () {
+          const registry = yield* Registry
+          const [mount] = yield* registry.mounts
+          assert.deepInclude(mount, {
+            name: "Żółw",
+            path: "/repositories/żółw",
+            summary: Option.some("a parser\u0000")
+          })
+          assert.deepStrictEqual(
+            yield* registry.primaryOf(IntentSessionId.make("session-1")),
+            Option.fromNullable(mount?.id)
+          )
+          assert.isTrue(Option.isSome(yield* (yield* BindingStore).get(goalIdOf(1))))
+          const journal = yield* Journal
+          yield* journal.append(records(1, 1, 2))
+          assert.strictEqual(yield* journal.head(goalIdOf(1)), 2)
+        }).pipe(Effect.provide(Layer.provide(Layer.merge(Stores.layer(), IntentStores.layer), open())))
+      })
+    )
 
     it.scopedLive("read what version 2 has written", () =>
       Effect.gen(function* () {
@@ -428,6 +457,24 @@ describe("Database.layerSqlite", () => {
   )
 })
 
+describe("A full disk", () => {
+  it.effect("fails as retryable, says what to do, and loses nothing", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      yield* journal.append(records(1, 1, 1))
+      yield* select("PRAGMA max_page_count = 1")
+      const long = "x".repeat(500_000)
+      const error = yield* Effect.flip(journal.append([record(1, 2, { entry: step(long) })]))
+      assert.deepInclude(error, { _tag: "StoreError", operation: "Journal.append", retryable: true })
+      assert.match(error.message, /no space is left where the database is, make some: .*SQLITE_FULL/)
+      assert.strictEqual(yield* journal.head(goalIdOf(1)), 1)
+      yield* select("PRAGMA max_page_count = 100000")
+      yield* journal.append([record(1, 2, { entry: step(long) })])
+      assert.strictEqual(yield* journal.head(goalIdOf(1)), 2)
+    }).pipe(Effect.provide(Layer.provideMerge(SqlJournal.layer(), layerSqliteTest)))
+  )
+})
+
 describe.skipIf(!hasPostgres)("Database.layerPostgres", () => {
   const failure = (change: (url: URL) => void) =>
     Effect.gen(function* () {
@@ -485,6 +532,33 @@ describe.skipIf(!hasPostgres)("Database.layerPostgres", () => {
         yield* proxy.start
         assert.deepStrictEqual(yield* store.get(goalIdOf(1)), Option.some(stored))
       }).pipe(Effect.provide(Layer.provide(SqlBindingStore.layer(), database)))
+    })
+  )
+
+  it.scopedLive("fails as retryable when the server falls silent, and works again when it speaks", () =>
+    Effect.gen(function* () {
+      const { url } = yield* newSchema
+      const proxy = yield* makeProxy(Number(url.port || 5432), url.hostname)
+      url.hostname = "127.0.0.1"
+      url.port = String(proxy.port)
+      const database = Database.layerPostgres({
+        url: Redacted.make(url.href),
+        maxConnections: 1,
+        statementTimeout: "1 seconds"
+      })
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal
+        yield* journal.append(records(1, 1, 1))
+        yield* proxy.stall
+        assert.deepInclude(yield* Effect.flip(journal.append(records(1, 2, 2))), {
+          operation: "Journal.append",
+          retryable: true
+        })
+        yield* proxy.resume
+        // It may have been written after all: said again, it is there once.
+        yield* journal.append(records(1, 2, 3))
+        assert.strictEqual(yield* journal.head(goalIdOf(1)), 3)
+      }).pipe(Effect.provide(Layer.provide(SqlJournal.layer(), database)))
     })
   )
 })

@@ -1,6 +1,6 @@
 /** `driver approvals`, `driver approve` and `driver deny`: what agents wait for, and the answers to it. */
-import { type ApprovalAnswer, ApprovalQuestion, Approve, Reject } from "@driver/domain/Approval"
-import { Approvals, type ApprovalsError } from "@driver/permission/Approvals"
+import { ApprovalQuestion } from "@driver/domain/Approval"
+import { Goals } from "@driver/runtime/Goals"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -9,9 +9,8 @@ import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Host } from "../Host.js"
-import { argumentOf, elapsedText, withoutWorkspace } from "../Render.js"
+import { agoText, argumentOf, elapsedText, withoutWorkspace } from "../Render.js"
 import { fit, printable } from "../Text.js"
-import { agoText } from "./list.js"
 
 export interface ApprovalsArguments {
   readonly json: boolean
@@ -27,7 +26,7 @@ const watchEvery = "1 second"
 export const approvals = ({ json, watch }: ApprovalsArguments) =>
   Effect.gen(function* () {
     const { stdout } = yield* Host
-    const { list } = yield* Approvals
+    const { approvals: list } = yield* Goals
     const print = (questions: ReadonlyArray<ApprovalQuestion>) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
         stdout.write(
@@ -55,12 +54,11 @@ export const approvals = ({ json, watch }: ApprovalsArguments) =>
       const fresh = questions.filter(({ id }) => !before.has(id))
       if (fresh.length > 0) yield* print(fresh)
     }).pipe(
-      Effect.retry({ schedule: Schedule.spaced(watchEvery), times: 30, while: isRetryable }),
+      // The store may be busy, the daemon may be starting again.
+      Effect.retry({ schedule: Schedule.spaced(watchEvery), times: 30 }),
       Effect.repeat(Schedule.spaced(watchEvery))
     )
   })
-
-const isRetryable = (error: ApprovalsError) => error.retryable
 
 /** Longer calls are cut: `--json` has them whole. */
 const longestCall = 400
@@ -88,7 +86,10 @@ export interface ApproveArguments {
 }
 
 export const approve = ({ id, json, session }: ApproveArguments) =>
-  answer(id, new Approve({ scope: session ? "session" : "once" }), json)
+  Effect.gen(function* () {
+    const question = yield* (yield* Goals).approve(id, session)
+    yield* said(question, json, { answer: "approve", done: session ? "Approved for the session" : "Approved" })
+  })
 
 export interface DenyArguments {
   readonly id: string
@@ -97,27 +98,25 @@ export interface DenyArguments {
 }
 
 export const deny = ({ id, json, message }: DenyArguments) =>
-  answer(
-    id,
-    new Reject({
-      message: Option.filter(
-        Option.map(message, (it) => it.trim()),
-        (it) => it !== ""
-      )
-    }),
-    json
-  )
-
-const answer = (id: string, said: ApprovalAnswer, json: boolean) =>
   Effect.gen(function* () {
-    const { stdout } = yield* Host
-    const { answer } = yield* Approvals
-    const question = yield* answer(id, said)
-    const call = withoutWorkspace(question.goalId, printable(`${question.tool} ${argumentOf(question.input)}`.trim()))
-    const done = said._tag === "Reject" ? "Denied" : said.scope === "session" ? "Approved for the session" : "Approved"
-    yield* stdout.write(
-      json
-        ? `${JSON.stringify({ id: question.id, goal_id: question.goalId, answer: said._tag.toLowerCase() })}\n`
-        : `${done}: ${fit(call, longestCall)}\n`
+    const text = Option.filter(
+      Option.map(message, (it) => it.trim()),
+      (it) => it !== ""
     )
+    const question = yield* (yield* Goals).deny(id, text)
+    yield* said(question, json, { answer: "reject", done: "Denied" })
   })
+
+interface Said {
+  readonly answer: "approve" | "reject"
+  readonly done: string
+}
+
+const said = ({ goalId, id, input, tool }: ApprovalQuestion, json: boolean, { answer, done }: Said) =>
+  Effect.flatMap(Host, ({ stdout }) =>
+    stdout.write(
+      json
+        ? `${JSON.stringify({ id, goal_id: goalId, answer })}\n`
+        : `${done}: ${fit(withoutWorkspace(goalId, printable(`${tool} ${argumentOf(input)}`.trim())), longestCall)}\n`
+    )
+  )

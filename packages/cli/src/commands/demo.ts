@@ -137,5 +137,13 @@ const settingsFor = (
   sandbox: { mode: "auto", agent: false, hosts: [], home: host.home, writable: [], readable: [], mask: [] },
   secrets: secretValues(host.environment).map((value) => Redacted.make(value)),
   criteriaEnvironment: criteriaEnvironment(host.environment, []),
-  deliver: { mode: "branch" }
+  deliver: { mode: "branch" },
+  directory: places.root,
+  ownEnvironment: {},
+  nats: Option.none(),
+  daemon: {
+    socket: places.join(places.root, "state", "driver.sock"),
+    listen: Option.none(),
+    tokenFile: Option.none()
+  }
 })

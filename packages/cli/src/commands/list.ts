@@ -1,6 +1,5 @@
-/** `driver list`: which agent sessions and workspaces serve which goals. */
-import { Binding } from "@driver/domain/Binding"
-import { BindingStore } from "@driver/runtime/BindingStore"
+/** `driver list`: the goals, how far they are, and what they wait for. */
+import { GoalSummary, Goals } from "@driver/runtime/Goals"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -8,51 +7,88 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { shortIds } from "../GoalNames.js"
 import { Host } from "../Host.js"
-import { elapsedText } from "../Render.js"
+import { agoText, usageTexts } from "../Render.js"
 import { table } from "../Table.js"
+import { fit, printable } from "../Text.js"
 
 export interface ListArguments {
-  /** Also those that are never resumed again. */
+  /** Also those that have ended. */
   readonly all: boolean
   readonly json: boolean
 }
 
-const encode = Schema.encodeSync(Binding)
+const encode = Schema.encodeSync(GoalSummary)
+
+/** In cells: the whole text is in `driver show`. */
+const longestDescription = 48
 
 export const list = ({ all, json }: ListArguments) =>
   Effect.gen(function* () {
     const { stdout } = yield* Host
-    const store = yield* BindingStore
-    const bindings = yield* all ? store.listAll : store.listActive
-    if (json)
+    const summaries = yield* (yield* Goals).list({ all })
+    if (json) {
       return yield* stdout.write(
         `${JSON.stringify(
-          bindings.map((it) => encode(it)),
+          summaries.map((it) => encode(it)),
           null,
           2
         )}\n`
       )
-    if (bindings.length === 0) {
+    }
+    if (summaries.length === 0) {
       return yield* stdout.write(
-        all ? "There are no bindings.\n" : "There are no live bindings (--all shows the others).\n"
+        all
+          ? "There are no goals: `driver submit goal.yaml` adds one.\n"
+          : "No goal waits or works (--all shows the others).\n"
       )
     }
     const now = yield* Clock.currentTimeMillis
-    const short = shortIds(bindings.map(({ goalId }) => goalId))
+    const short = shortIds(summaries.map(({ goalId }) => goalId))
     yield* stdout.write(
       table(
-        ["GOAL", "STATE", "ACTIVE", "MODEL", "SESSION", "WORKSPACE"],
-        bindings.map((binding) => [
-          short.get(binding.goalId) ?? binding.goalId,
-          binding.live ? "live" : `invalid: ${Option.getOrElse(binding.invalidReason, () => "no reason given")}`,
-          agoText(now, DateTime.toEpochMillis(binding.lastActiveAt)),
-          Option.getOrElse(binding.model, () => "-"),
-          binding.sessionId,
-          binding.workspace
+        ["GOAL", "STATE", "TURNS", "COST", "AGE", "WAITS FOR", "DESCRIPTION"],
+        summaries.map((it) => [
+          short.get(it.goalId) ?? it.goalId,
+          stateText(it),
+          `${it.turns}/${it.maxTurns}`,
+          usageTexts(it.usage, 0)[1] ?? "-",
+          agoText(now, DateTime.toEpochMillis(it.submittedAt)),
+          Option.getOrElse(it.waitsFor, () => "-"),
+          fit(printable(it.description), longestDescription)
         ])
       )
     )
   })
 
-/** `5m 02s ago` */
-export const agoText = (now: number, then: number): string => `${elapsedText(Math.max(0, now - then))} ago`
+const phases: { readonly [phase: string]: string } = {
+  Registered: "begins",
+  Ready: "between turns",
+  Working: "working",
+  Compacting: "compacting",
+  Sleeping: "sleeping"
+}
+
+/** What the goal is doing, or how it ended, in a word or two. */
+export const stateText = ({ outcome, paused, phase, state }: GoalSummary): string => {
+  switch (state) {
+    case "queued":
+      return paused ? "queued, paused" : "queued"
+    case "skipped":
+      return "skipped"
+    case "running":
+      // The turn in flight goes on when a goal is paused.
+      return `${phases[phase] ?? phase.toLowerCase()}${paused ? ", paused" : ""}`
+    case "ended":
+      return Option.match(outcome, { onNone: () => "ended", onSome: ({ outcome }) => endings[outcome._tag] })
+  }
+}
+
+const endings = {
+  Done: "accepted",
+  Cancelled: "cancelled",
+  BudgetExhausted: "not accepted: budget",
+  Escalate: "a person has to look",
+  NeedsRetry: "not accepted",
+  Continue: "not accepted",
+  Sleep: "not accepted"
+}

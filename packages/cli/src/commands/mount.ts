@@ -11,10 +11,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Host } from "../Host.js"
 import { fileError } from "../InputError.js"
+import { agoText } from "../Render.js"
 import { resolvePath } from "../Settings.js"
 import { table } from "../Table.js"
 import { fit, printable } from "../Text.js"
-import { agoText } from "./list.js"
 
 /** The name cannot be used, or names nothing. */
 export class NameError extends Data.TaggedError("NameError")<{ readonly detail: string }> {

@@ -1,4 +1,6 @@
 /** `driver rollback`: a goal's workspace as it was at a checkpoint. Undoable: a checkpoint is made first. */
+import type { GoalId } from "@driver/domain/Goal"
+import { Goals } from "@driver/runtime/Goals"
 import { CheckpointId, Workspace } from "@driver/runtime/Workspace"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -6,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as GoalLock from "../GoalLock.js"
 import { findGoal } from "../GoalNames.js"
-import { Host } from "../Host.js"
+import { answer, named } from "./goals/named.js"
 
 export interface RollbackArguments {
   /** The id, or the beginning of it. */
@@ -28,10 +30,19 @@ export class NoSuchCheckpoint extends Data.TaggedError("NoSuchCheckpoint")<{
 
 const decodeId = Schema.decodeUnknownOption(CheckpointId)
 
+/** Through the daemon, which works on the goals and knows when one is not in a turn. Resolves with false when it does not know the goal. */
+export const rollbackRemote = ({ goal, json, to }: RollbackArguments) =>
+  Effect.gen(function* () {
+    const goals = yield* Goals
+    const goalId = yield* named(goal)
+    const undo = yield* goals.rollback(goalId, to.trim())
+    yield* report({ goalId, json, to: to.trim(), undo })
+    return true
+  }).pipe(Effect.catchTag("UnknownGoal", () => Effect.succeed(false)))
+
 /** Refused while a driver is working on the goal: `stateDirectory` has its lock. */
 export const rollback = ({ goal, json, to }: RollbackArguments, stateDirectory: string) =>
   Effect.gen(function* () {
-    const { stdout } = yield* Host
     const workspace = yield* Workspace
     const entries = yield* workspace.list
     const goalId = yield* findGoal(
@@ -45,9 +56,20 @@ export const rollback = ({ goal, json, to }: RollbackArguments, stateDirectory: 
     }
     yield* GoalLock.acquire(stateDirectory, goalId)
     const undo = yield* workspace.rollback(goalId, checkpoint.value)
-    yield* stdout.write(
-      json
-        ? `${JSON.stringify({ goal_id: goalId, rolled_back_to: checkpoint.value, undo: undo.id })}\n`
-        : `The workspace of ${goalId} is as it was at checkpoint ${checkpoint.value}.\nTo undo this: driver rollback ${goalId} --to ${undo.id}\n`
-    )
+    yield* report({ goalId, json, to: checkpoint.value, undo: undo.id })
   }).pipe(Effect.scoped)
+
+interface RolledBack {
+  readonly goalId: GoalId
+  readonly to: string
+  /** The checkpoint made just before. */
+  readonly undo: string
+  readonly json: boolean
+}
+
+const report = ({ goalId, json, to, undo }: RolledBack) =>
+  answer(
+    json,
+    { goal_id: goalId, rolled_back_to: to, undo },
+    `The workspace of ${goalId} is as it was at checkpoint ${to}.\nTo undo this: driver rollback ${goalId} --to ${undo}`
+  )

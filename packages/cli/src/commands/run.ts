@@ -12,11 +12,12 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { AgentKind } from "../Config.js"
+import { agentOf } from "../agentOfGoal.js"
+import type { AgentKind } from "../Config.js"
 import { EndWith, outcomeCode } from "../exitCode.js"
 import { loadGoal } from "../Goals.js"
 import { Host, type Output } from "../Host.js"
-import { describeIssue, InputError } from "../InputError.js"
+import { describeIssue, type InputError } from "../InputError.js"
 import { outcomeLines, type Renderer } from "../Render.js"
 import { type RunError, RunGoal } from "../RunGoal.js"
 import { type LoadOptions, loadSettings, type Settings } from "../Settings.js"
@@ -50,21 +51,14 @@ const withAgentOf = (
   file: string,
   options: LoadOptions,
   settings: Settings
-): Effect.Effect<Settings, InputError, FileSystem.FileSystem | Path.Path | Host> => {
-  const wanted = Option.getOrUndefined(goal.agent)
-  if (wanted === undefined || Option.isSome(options.agent ?? Option.none())) return Effect.succeed(settings)
-  if (!Schema.is(AgentKind)(wanted)) {
-    const issue = {
-      file,
-      path: "agent",
-      message: `agent: there is no agent backend ${JSON.stringify(wanted)}, only ${AgentKind.literals.join(" and ")}`
-    }
-    return new InputError({ issues: [issue] })
-  }
-  return wanted === settings.agent.kind
+): Effect.Effect<Settings, InputError, FileSystem.FileSystem | Path.Path | Host> =>
+  Option.isSome(options.agent ?? Option.none())
     ? Effect.succeed(settings)
-    : loadSettings({ ...options, agent: Option.some(wanted) })
-}
+    : Effect.flatMap(agentOf(goal, file), (wanted) =>
+        Option.isNone(wanted) || wanted.value === settings.agent.kind
+          ? Effect.succeed(settings)
+          : loadSettings({ ...options, agent: wanted })
+      )
 
 export interface DriveOptions {
   /** Standard output gets the outcome as JSON and nothing else. */

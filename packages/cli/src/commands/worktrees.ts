@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { shortIds } from "../GoalNames.js"
 import { Host } from "../Host.js"
+import { agoText } from "../Render.js"
 import { table } from "../Table.js"
 import { printable } from "../Text.js"
-import { agoText } from "./list.js"
 
 export interface WorktreesArguments {
   readonly json: boolean

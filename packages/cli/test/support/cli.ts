@@ -17,7 +17,10 @@ type Needs = FileSystem.FileSystem | Path.Path | Terminal.Terminal | Host
 /** Layers that must not be built: a command that does fails with a defect, which is exit code 2 and says so. */
 export const nothingBuilt: Composition<never, never> = {
   goals: () => Layer.die("goals were built"),
-  approvals: () => Layer.die("approvals were built"),
+  operator: () => Layer.die("the operator's goals were built"),
+  journals: () => Layer.die("the journals were built"),
+  verify: Effect.dieMessage("a journal was verified"),
+  serve: () => Layer.die("the daemon was built"),
   analyzer: () => Layer.die("the analyzer was built"),
   decisions: () => Layer.die("decisions were built"),
   rehearsal: () => Layer.die("the rehearsal was built"),

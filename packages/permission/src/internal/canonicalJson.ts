@@ -10,7 +10,7 @@ export const isShallow = (value: unknown, limit: number = deepest): boolean => {
     if (depth > limit) return false
     const next: Array<object> = []
     for (const parent of level) {
-      for (const child of Object.values(parent)) {
+      for (const child of Array.isArray(parent) ? parent : Object.values(parent)) {
         if (typeof child === "object" && child !== null) next.push(child)
       }
     }

@@ -112,7 +112,7 @@ const turnAway = (socket: Socket.Socket) =>
 /** What waits to be written, and who wants to know whether it was. */
 interface Outgoing {
   readonly text: string
-  readonly written: (done: boolean) => Effect.Effect<void>
+  readonly written: ((done: boolean) => Effect.Effect<void>) | undefined
 }
 
 interface Open {
@@ -148,7 +148,7 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
     /** Answers that were handed to the connection, and may still be lost with it. */
     const unwritten = new Set<Outgoing>()
     const end = (outgoing: Outgoing, written: boolean) =>
-      Effect.suspend(() => (unwritten.delete(outgoing) ? outgoing.written(written) : Effect.void))
+      Effect.suspend(() => (unwritten.delete(outgoing) ? (outgoing.written?.(written) ?? Effect.void) : Effect.void))
     // Runs when nothing is written any more and all questions are withdrawn.
     yield* Effect.addFinalizer(() => Effect.forEach([...unwritten], (it) => end(it, false), { discard: true }))
 
@@ -207,13 +207,12 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
 
     yield* Effect.addFinalizer(() => Effect.sync(() => countAs(0)))
 
-    const send = (frame: Protocol.ServerFrame, written: Outgoing["written"] = () => Effect.void) =>
+    const send = (frame: Protocol.ServerFrame, written?: Outgoing["written"]) =>
       Effect.suspend(() => {
         const outgoing: Outgoing = { text: Protocol.encode(frame), written }
-        unwritten.add(outgoing)
-        return Effect.flatMap(answers.offer(outgoing), (accepted) =>
-          accepted ? Effect.void : Effect.zipRight(end(outgoing, false), hungUp ? Effect.void : close)
-        )
+        if (written !== undefined) unwritten.add(outgoing)
+        if (answers.unsafeOffer(outgoing)) return Effect.void
+        return Effect.zipRight(end(outgoing, false), hungUp ? Effect.void : close)
       })
 
     /** Takes nothing more; what was sent before is still delivered. */
@@ -299,6 +298,10 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
 
     /** Open when nothing is being written. */
     const quiet = yield* Effect.makeLatch(true)
+    const noLongerWriting = () => {
+      hub.deadlines.clear(quiet)
+      quiet.unsafeOpen()
+    }
     // The platform ends a connection by waiting until everything is flushed. A peer that does not read would keep it,
     // and with it the whole server, from ever closing: so it is destroyed a moment after its end. This runs in a fiber
     // that the platform interrupts before it lets go of the connection.
@@ -317,7 +320,7 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       const effects: Array<Effect.Effect<void>> = []
       reader.push(chunk, (piece) => effects.push(onPiece(piece)))
       countAs(reader.held())
-      if (guarded) return effects.length === 0 ? undefined : Effect.all(effects, { discard: true })
+      if (guarded) return effects.length <= 1 ? effects[0] : Effect.all(effects, { discard: true })
       guarded = true
       return destroyAtEnd(Effect.zipRight(Effect.all(effects, { discard: true }), Effect.never))
     }
@@ -334,18 +337,19 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
       Effect.zipRight(
         Chunk.isEmpty(ready)
           ? Effect.void
-          : Effect.zipRight(quiet.close, hub.deadlines.set(quiet, writeMillis, close)).pipe(
-              Effect.zipRight(
+          : Effect.suspend(() => {
+              quiet.unsafeClose()
+              hub.deadlines.set(quiet, writeMillis, close)
+              const followed = Chunk.filter(ready, ({ written }) => written !== undefined)
+              return Effect.zipRight(
                 write(
-                  Chunk.join(
-                    Chunk.map(ready, ({ text }) => text),
-                    ""
-                  )
-                )
-              ),
-              Effect.zipRight(Effect.forEach(ready, (it) => end(it, true), { discard: true })),
-              Effect.ensuring(Effect.zipRight(hub.deadlines.clear(quiet), quiet.open))
-            ),
+                  Chunk.toReadonlyArray(ready)
+                    .map(({ text }) => text)
+                    .join("")
+                ),
+                Effect.forEach(followed, (it) => end(it, true), { discard: true })
+              )
+            }).pipe(Effect.ensuring(Effect.sync(noLongerWriting))),
         done ? Effect.void : deliver
       )
     )
@@ -353,12 +357,14 @@ const converse = (hub: Hub, socket: Socket.Socket): Effect.Effect<void> =>
     yield* deliver.pipe(Effect.ignore, Effect.zipRight(close), Effect.forkScoped)
 
     yield* Effect.acquireRelease(
-      hub.deadlines.set(
-        closed,
-        strangerMillis,
-        Effect.suspend(() => (isStranger() ? close : Effect.void))
+      Effect.sync(() =>
+        hub.deadlines.set(
+          closed,
+          strangerMillis,
+          Effect.suspend(() => (isStranger() ? close : Effect.void))
+        )
       ),
-      () => hub.deadlines.clear(closed)
+      () => Effect.sync(() => hub.deadlines.clear(closed))
     )
 
     yield* socket.runRaw(onChunk).pipe(Effect.ignore, Effect.raceFirst(Deferred.await(closed)))

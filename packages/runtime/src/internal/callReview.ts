@@ -44,9 +44,21 @@ export const make = (options: {
     startTurn: Ref.set(calls, none),
     review: (request, key, outcome) =>
       Effect.gen(function* () {
-        const call = callText(options.clean(request))
+        // Only when somebody reads it: it may be long, and most calls are fine.
+        let text: string | undefined
+        const callOf = () => {
+          text ??= callText(options.clean(request))
+          return text
+        }
         const decide = (state: Calls, isDenied: boolean) => {
-          const input: CallInput = { call, inARow: state.inARow, denied: state.denied.get(key) ?? 0, isDenied }
+          const input: CallInput = {
+            get call() {
+              return callOf()
+            },
+            inARow: state.inARow,
+            denied: state.denied.get(key) ?? 0,
+            isDenied
+          }
           return { input, decision: options.policy.decideCall(input) }
         }
         const { decision, input } = yield* Ref.modify(calls, (before) => {
@@ -70,7 +82,7 @@ export const make = (options: {
               count: decision.loop === "denied" ? input.denied : input.inARow,
               action: decision._tag === "Stop" ? "stopped" : "told",
               tool: request.tool,
-              call,
+              call: callOf(),
               toolUseId: request.toolUseId
             })
           )

@@ -20,13 +20,23 @@ import { makeTrees } from "./trees.js"
 import type { Failure } from "./workspaceFailure.js"
 import { headText, makeWorktreeHead } from "./worktreeHead.js"
 
+/** What a checkpoint says, but for the tree. */
+interface Draft {
+  readonly at: Head
+  readonly branches: StoredCheckpoint["branches"]
+  readonly createdAt: number
+  readonly line: string
+  readonly message: string
+  readonly parents: ReadonlyArray<string>
+}
+
 /** Makes, lists and finds checkpoints. */
 export const makeCheckpoints = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { real, updateRefs } = yield* makePrivateGit
   const { head, resolveBranch } = yield* makeWorktreeHead
-  const { remember, startingOver, take } = yield* makeSnapshotIndex
+  const { recall, remember, startingOver, take } = yield* makeSnapshotIndex
   const { commitTree } = yield* makeTrees
 
   const namespace = (store: Pick<SnapshotStore, "goalId">) => `refs/driver/${store.goalId}`
@@ -76,13 +86,11 @@ export const makeCheckpoints = Effect.gen(function* () {
       Effect.map((highest) => highest + 1)
     )
 
-  const record = Effect.fnUntraced(function* (
+  const draftOf = Effect.fnUntraced(function* (
     store: SnapshotStore,
     label: string,
-    taken: Taken,
-    /** Branches to write down beside HEAD's and the goal's own. */
     also: ReadonlyArray<string> = []
-  ): Effect.fn.Return<StoredCheckpoint, Failure> {
+  ): Effect.fn.Return<Draft, Failure> {
     const at = yield* head(store)
     const names = new Set([...Option.toArray(store.branch), ...Option.toArray(at.branch), ...also])
     const branches = yield* Effect.forEach(names, (name) =>
@@ -94,13 +102,36 @@ export const makeCheckpoints = Effect.gen(function* () {
     const line = label.replace(/[\s\0]+/g, " ").trim()
     const message = printCheckpoint(store.goalId, line, createdAt, at, branches)
     const parents = [...new Set([at.commit, ...branches.map((branch) => branch.commit)].flatMap(Option.toArray))]
-    const commit = yield* commitTree(store, taken.tree, parents, message, createdAt).pipe(
+    return { at, branches, createdAt, line, message, parents }
+  })
+
+  const commitOf = (store: SnapshotStore, tree: string, { createdAt, message, parents }: Draft) =>
+    commitTree(store, tree, parents, message, createdAt).pipe(
       // HEAD of the agent's may name what is no commit. The files are worth keeping all the same.
       Effect.catchIf(
         (error) => error.reason === "exit" && parents.length > 0,
-        () => commitTree(store, taken.tree, [], message, createdAt)
+        () => commitTree(store, tree, [], message, createdAt)
       )
     )
+
+  const record = Effect.fnUntraced(function* (
+    store: SnapshotStore,
+    label: string,
+    taken: Taken,
+    /** Branches to write down beside HEAD's and the goal's own. */
+    also: ReadonlyArray<string> = []
+  ): Effect.fn.Return<StoredCheckpoint, Failure> {
+    const draft = yield* draftOf(store, label, also)
+    return yield* keep(store, draft, taken, yield* commitOf(store, taken.tree, draft))
+  })
+
+  /** Makes the commit the goal's next checkpoint. */
+  const keep = Effect.fnUntraced(function* (
+    store: SnapshotStore,
+    { at, branches, createdAt, line }: Draft,
+    taken: Taken,
+    commit: string
+  ): Effect.fn.Return<StoredCheckpoint, Failure> {
     const claim = (number: number): Effect.Effect<number, Failure> =>
       updateRefs(store, [`create ${namespace(store)}/${number} ${commit}`]).pipe(
         Effect.as(number),
@@ -119,9 +150,21 @@ export const makeCheckpoints = Effect.gen(function* () {
     return { id, commit, createdAt, label: line, head: at, branches }
   })
 
-  /** Saves the directory and HEAD as the next checkpoint. */
+  /**
+   * Saves the directory and HEAD as the next checkpoint. Usually the directory was looked at a moment ago and is still
+   * the same: the commit for that case is made while git looks, and is left to git's pruning when it was not the case.
+   */
   const checkpoint = (store: SnapshotStore, label: string) => {
-    const attempt = take(store).pipe(Effect.flatMap((taken) => record(store, label, taken)))
+    const attempt = Effect.gen(function* () {
+      const { tree } = yield* recall(store)
+      if (tree === undefined) return yield* take(store).pipe(Effect.flatMap((taken) => record(store, label, taken)))
+      const draft = yield* draftOf(store, label)
+      const [taken, early] = yield* Effect.all([take(store), Effect.option(commitOf(store, tree.id, draft))], {
+        concurrency: 2
+      })
+      const isSame = taken.tree === tree.id && Option.isSome(early)
+      return yield* keep(store, draft, taken, isSame ? early.value : yield* commitOf(store, taken.tree, draft))
+    })
     // A tree that was known may have been pruned behind our back.
     return attempt.pipe(startingOver(store, attempt))
   }

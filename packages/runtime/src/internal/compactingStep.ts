@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
 import type { GoalRun } from "../GoalRun.js"
+import * as GoalSpans from "../GoalSpans.js"
 import type { JournalError } from "../Journal.js"
 import { BudgetReached, CompactionBegun, CompactionEnded } from "../LoopEntry.js"
 import type { Compaction, LoopState } from "../LoopState.js"
@@ -47,6 +48,7 @@ export const compactingStep = (
     yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage, activeSince: Option.none() }))
 
     const succeeded = Option.exists(report.compacted, (it) => it.succeeded)
+    yield* GoalSpans.compacted(succeeded)
     const summary = Option.filter(
       Option.flatMap(report.compacted, (it) => it.summary),
       (text) => succeeded && text.trim() !== ""
@@ -73,7 +75,7 @@ export const compactingStep = (
     )
     // A process whose compaction failed is not trusted with the next turn: the conversation is resumed by a new one.
     if (!succeeded) yield* run.sessions.close
-  })
+  }).pipe(GoalSpans.ofCompaction(run.goal.id, state.usage.turns))
 
 const storeSummary = (run: GoalRun, turn: number, summary: string) =>
   Effect.gen(function* () {

@@ -4,6 +4,8 @@
  * Owns the text. The tree it looks at is `snapshotIndex.ts`'s; the whole difference is `diff` in `trees.ts`.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import { encodeText, text } from "../Git.js"
 import type { CheckpointId, DiffStat } from "../Workspace.js"
 import { makeCheckpoints } from "./checkpoints.js"
@@ -21,31 +23,44 @@ export const maxDiffStatBytes = 1024
 export const makeDiffStat = Effect.gen(function* () {
   const { raw } = yield* makePrivateGit
   const { head } = yield* makeWorktreeHead
-  const { settle, take } = yield* makeSnapshotIndex
+  const { recall, settle, take } = yield* makeSnapshotIndex
   const { find } = yield* makeCheckpoints
+
+  const statOf = (store: SnapshotStore, [command, ...sides]: readonly [string, ...Array<string>]) =>
+    raw(store, {
+      args: [command, "-r", "-M", "--stat=76,50,20", ...sides],
+      maxOutputBytes: 64 * 1024
+    }).pipe(Effect.map(text))
 
   /** What changed since a checkpoint. One git process when nothing did. */
   const diffStat = Effect.fnUntraced(function* (
     store: SnapshotStore,
     since: CheckpointId
   ): Effect.fn.Return<DiffStat, Failure> {
-    const taken = yield* take(store)
-    yield* settle(store, taken)
-    const { known, tree } = taken
+    const { last } = yield* recall(store)
     const from =
-      known.last?.id === since
-        ? known.last
+      last?.id === since
+        ? last
         : yield* find(store, since, "diffStat").pipe(
             Effect.map((found) => ({ commit: found.commit, tree: undefined, head: headText(found.head) }))
           )
+    // Of our index, while its tree is written.
+    const early = yield* Ref.make(Option.none<string>())
+    const taken = yield* take(
+      store,
+      statOf(store, ["diff-index", "--cached", from.commit]).pipe(
+        Effect.option,
+        Effect.flatMap((stat) => Ref.set(early, stat))
+      )
+    )
+    yield* settle(store, taken)
+    const { tree } = taken
     const moved = yield* describeMove(store, from.head, headText(yield* head(store)))
     if (tree === from.tree) {
       return { text: formatDiffStat("", moved), filesChanged: 0, fingerprint: tree }
     }
-    const stat = yield* raw(store, {
-      args: ["diff-tree", "-r", "-M", "--stat=76,50,20", from.commit, tree],
-      maxOutputBytes: 64 * 1024
-    }).pipe(Effect.map(text))
+    const printed = yield* Ref.get(early)
+    const stat = Option.isSome(printed) ? printed.value : yield* statOf(store, ["diff-tree", from.commit, tree])
     const total = /^ (\d+) files? changed/.exec(stat.slice(stat.lastIndexOf("\n") + 1))
     return {
       text: formatDiffStat(stat, moved),

@@ -7,9 +7,11 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Git, records, text } from "../Git.js"
 import type { ObjectFormat } from "./snapshotStore.js"
 import { type Failure, fail } from "./workspaceFailure.js"
+import { makeWorktreeHead } from "./worktreeHead.js"
 
 /** A repository as found from a directory in it. */
 export interface Repository {
@@ -31,6 +33,7 @@ export const makeRepositories = Effect.fnUntraced(function* (options: {
   readonly base?: string
 }) {
   const git = yield* Git
+  const { resolveBranch } = yield* makeWorktreeHead
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
 
@@ -87,6 +90,16 @@ export const makeRepositories = Effect.fnUntraced(function* (options: {
       )
     )
 
+  /** False when no directory from here upwards is a git directory or has one: git would find none either. */
+  const mayBeInRepository = (directory: string): Effect.Effect<boolean> => {
+    const has = (name: string) => Effect.orElseSucceed(fs.exists(path.join(directory, name)), () => true)
+    const here = Effect.zipWith(has(".git"), has("HEAD"), (inside, bare) => inside || bare)
+    const parent = path.dirname(directory)
+    return Effect.flatMap(here, (found) =>
+      found || parent === directory ? Effect.succeed(found) : mayBeInRepository(parent)
+    )
+  }
+
   /** The directory that worktrees lie in, made when absent, refused where it would pollute somebody's `git status`. */
   const prepareRoot = Effect.fnUntraced(function* (): Effect.fn.Return<string, Failure> {
     const wanted = path.resolve(options.root)
@@ -97,6 +110,9 @@ export const makeRepositories = Effect.fnUntraced(function* (options: {
       )
     )
     const root = yield* fs.realPath(wanted)
+    if (!(yield* mayBeInRepository(root))) {
+      return root
+    }
     const inside = yield* git.run({
       args: ["rev-parse", "--is-inside-work-tree", "--is-inside-git-dir"],
       cwd: root,
@@ -131,9 +147,21 @@ export const makeRepositories = Effect.fnUntraced(function* (options: {
     return root
   })
 
+  /** Where HEAD stands, when it names a branch that is a file. */
+  const headCommit = (repository: Repository) =>
+    fs.readFileString(path.join(repository.gitDirectory, "HEAD")).pipe(
+      Effect.map((content) => /^ref: (refs\/heads\/[A-Za-z0-9._/-]+)\n$/.exec(content)?.[1]),
+      Effect.flatMap((branch) => (branch === undefined ? Effect.succeedNone : resolveBranch(repository, branch))),
+      Effect.orElseSucceed(() => Option.none<string>())
+    )
+
   /** The commit new work starts from. A repository without a commit gets an empty one, on the goal's branch only. */
   const startingPoint = Effect.fnUntraced(function* (repository: Repository): Effect.fn.Return<string, Failure> {
     const base = options.base ?? "HEAD"
+    const known = base === "HEAD" ? yield* headCommit(repository) : Option.none<string>()
+    if (Option.isSome(known)) {
+      return known.value
+    }
     const inGitDirectory = (args: ReadonlyArray<string>, answers: ReadonlyArray<number> = [0]) =>
       git.run({ args, cwd: repository.gitDirectory, env: { GIT_DIR: repository.gitDirectory }, answers })
     const resolved = yield* inGitDirectory(

@@ -10,7 +10,7 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { decodeName, encodeRecords, fromBinary, type GitCall, type GitError, records, text } from "../Git.js"
+import { decodeName, encodeRecords, fromBinary, type GitCall, type GitError, records, text, toBinary } from "../Git.js"
 import { CheckpointId, WorkspaceError } from "../Workspace.js"
 import { makePrivateGit, retryingLocks } from "./privateGit.js"
 import type { SnapshotStore } from "./snapshotStore.js"
@@ -94,6 +94,23 @@ export const makeSnapshotIndex = Effect.gen(function* () {
     const at = yield* head(store)
     yield* raw(store, { args: ["read-tree", Option.getOrElse(at.commit, () => "--empty")] }).pipe(retryingLocks)
     yield* raw(store, { args: ["update-index", "-q", "--refresh"] })
+  })
+
+  /**
+   * Takes over the agent's index as ours, right after git has written it together with the files: what it says of them
+   * is true then, and nothing has to be read. Not where git may write a file otherwise than it is stored: our index
+   * stands for the bytes. Without it, the first snapshot makes our index.
+   */
+  const adopt = Effect.fnUntraced(function* (store: SnapshotStore, admin: string, settings: ReadonlyArray<string>) {
+    if (settings.some((line) => /^(autocrlf|eol) /i.test(line))) return
+    const theirs = path.join(admin, "index")
+    const { mtime } = yield* fs.stat(theirs)
+    const bytes = yield* fs.readFile(theirs)
+    if (Option.isNone(mtime) || mayConvert(bytes)) return
+    yield* fs.writeFile(indexOf(store), bytes)
+    // git looks again at files that are not older than its index.
+    yield* fs.utimes(indexOf(store), mtime.value, mtime.value)
+    yield* remember(store, { ...noMemory, signature: yield* signature(store) })
   })
 
   const updateIndexArgs = ["update-index", "-q", "--refresh", "--add", "--remove", "--replace", "-z", "--stdin"]
@@ -235,11 +252,17 @@ export const makeSnapshotIndex = Effect.gen(function* () {
    * The tree of the directory, in our index and as an object. An index that git cannot use (damaged,
    * its objects pruned) is made anew, once; so is a lock that a killed git left.
    */
-  const take = Effect.fnUntraced(function* (store: SnapshotStore): Effect.fn.Return<Taken, Failure> {
+  const take = Effect.fnUntraced(function* (
+    store: SnapshotStore,
+    /** Done while git writes the tree, when it has to: what only reads our index, which is up to date then. */
+    meanwhile: Effect.Effect<void> = Effect.void
+  ): Effect.fn.Return<Taken, Failure> {
     const attempt = Effect.gen(function* () {
       const known = yield* recall(store)
       const found = yield* refresh(store, known)
-      const tree = Option.isSome(found.tree) ? found.tree.value : yield* writeTree(store)
+      const tree = Option.isSome(found.tree)
+        ? found.tree.value
+        : yield* Effect.zipLeft(writeTree(store), meanwhile, { concurrent: true })
       const memory: Memory = { ...known, signature: found.signature, pending: found.pending }
       if (Option.isSome(found.tree)) {
         return { known, memory, tree, skipped: found.skipped }
@@ -297,10 +320,17 @@ export const makeSnapshotIndex = Effect.gen(function* () {
     take,
     startingOver,
     settle,
+    adopt,
     forgetIndex,
     exactTree
   }
 })
+
+/** Whether an index names attributes, which may ask for conversions, or has a form in which that cannot be seen. */
+const mayConvert = (index: Uint8Array): boolean => {
+  const binary = toBinary(index)
+  return !/^DIRC\0\0\0[\x02\x03]/.test(binary) || binary.includes(".gitattributes")
+}
 
 /** The path that `update-index` gave up on. */
 const refusedPath = (detail: string): string | undefined => /fatal: Unable to process path ([\s\S]+)$/.exec(detail)?.[1]

@@ -76,6 +76,7 @@ export const makeSnapshots = Effect.gen(function* () {
     diffStat: diffStat.diffStat,
     restore: restoring.restore,
     refill: restoring.refill,
+    adoptIndex: index.adopt,
     forgetIndex: index.forgetIndex,
     setHead: worktree.setHead,
     resetIndex: worktree.resetIndex,

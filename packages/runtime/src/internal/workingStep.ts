@@ -34,6 +34,7 @@ import { CompactPolicy } from "../CompactPolicy.js"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
 import type { GoalControl } from "../GoalControl.js"
 import type { GoalRun } from "../GoalRun.js"
+import * as GoalSpans from "../GoalSpans.js"
 import type { JournalEntry, JournalError } from "../Journal.js"
 import { CompactionDue, TurnBegun, TurnDecided, TurnSettled } from "../LoopEntry.js"
 import {
@@ -96,8 +97,9 @@ export const workingStep = (
           turn,
           watch,
           turnOf(run.sessions.acquire, (open) =>
-            Effect.map(promptOf(run, state, { messages, turn, fresh: open.fresh }), (prompt) =>
-              open.session.turn({ prompt: control.redactor.text(prompt), turn })
+            Effect.map(
+              Effect.tap(promptOf(run, state, { messages, turn, fresh: open.fresh }), GoalSpans.prompted),
+              (prompt) => open.session.turn({ prompt: control.redactor.text(prompt), turn })
             )
           )
         )
@@ -143,6 +145,7 @@ export const workingStep = (
       finalText,
       error
     })
+    yield* GoalSpans.attempted(result)
     const counted = countsAsTurn(route.next)
     yield* settle(run, state, decided, [
       decided,
@@ -154,7 +157,7 @@ export const workingStep = (
         : [])
     ])
     if (counted) yield* startHooks(run, result)
-  })
+  }).pipe(GoalSpans.ofAttempt(run.goal.id, state.usage.turns + 1))
 
 /** The replay policy on a turn of this run that ended in an error. */
 export const replayOf = (

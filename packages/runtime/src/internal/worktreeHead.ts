@@ -39,12 +39,28 @@ export const makeWorktreeHead = Effect.gen(function* () {
   const directories = yield* makeDirectories
   const { plain, real, writeAtomically } = yield* makePrivateGit
 
+  /** True when references are files here and none is called so. False when only git can tell. */
+  const isAbsent = Effect.fnUntraced(
+    function* (common: string, name: string) {
+      const packed = path.join(common, "packed-refs")
+      if ((yield* fs.exists(path.join(common, name))) || (yield* fs.exists(path.join(common, "reftable")))) {
+        return false
+      }
+      // After the file itself: a reference that is being packed is in one of the two.
+      return !(yield* fs.exists(packed)) || !(yield* fs.readFileString(packed)).includes(name)
+    },
+    Effect.orElseSucceed(() => false)
+  )
+
   /** What a branch points to. Reads the file where there is one, since this is asked on each turn. */
   const resolveBranch = Effect.fnUntraced(function* (store: Pick<SnapshotStore, "common">, name: string) {
     const loose = /^refs\/[A-Za-z0-9._/-]+$/.test(name) && !name.includes("..")
     const content = loose ? yield* directories.readNote(path.join(store.common, name)) : ""
     if (commitPattern.test(content.trim())) {
       return Option.some(content.trim())
+    }
+    if (loose && content === "" && (yield* isAbsent(store.common, name))) {
+      return Option.none<string>()
     }
     const output = yield* git.run({
       args: ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`],

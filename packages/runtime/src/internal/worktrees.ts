@@ -256,6 +256,8 @@ export const makeWorktrees = Effect.fnUntraced(function* (
         .pipe(explainFullDisk(path.dirname(worktree)))
       if (registered.existed) {
         yield* bringBack(store)
+      } else if (registered.files === "to write" && !resumed) {
+        yield* snapshots.adoptIndex(store, record.admin, settings)
       }
     } else if (registered.files === "to index") {
       yield* snapshots.resetIndex(store, Option.some(registered.tip))

@@ -129,7 +129,9 @@ export const services = (world: World) =>
   )
 
 /** Journal and goal store in memory, and this driver's leases. */
-export const journal = Leases.layer({ owner: "test", heartbeatEvery: Duration.days(30) }).pipe(Layer.provideMerge(JournalMemory.layer()))
+export const journal = Leases.layer({ owner: "test", heartbeatEvery: Duration.days(30) }).pipe(
+  Layer.provideMerge(JournalMemory.layer())
+)
 
 /** Everything together; the fakes stay visible to the test. */
 export const TestDriver = (world: World) =>

@@ -34,21 +34,29 @@ const connectionCodes = new Set([
   "ENOENT"
 ])
 
-// SQLSTATE: connection exceptions, serialization, deadlock, no lock, too many connections, shutting or starting up.
-const retryableState = /^(08...|40001|40P01|55P03|53300|57P0[1-5])$/
+// SQLSTATE: connection exceptions, serialization, deadlock, no lock, too many connections, statement timeout, shutting
+// or starting up.
+const retryableState = /^(08...|40001|40P01|55P03|53300|57014|57P0[1-5])$/
 
 // The client gives these without a code.
 const connectionMessage =
-  /connection terminated|connection error|timeout exceeded when trying to connect|timeout expired|connection timed out/i
+  /connection terminated|connection error|timeout exceeded when trying to connect|timeout expired|connection timed out|query read timeout/i
 
 export const isBusy = (error: SqlError): boolean => /^SQLITE_(BUSY|LOCKED)/.test(codeOf(error.cause))
 
 export const isAway = (error: SqlError): boolean =>
   connectionCodes.has(codeOf(error.cause)) || (codeOf(error.cause) === "" && connectionMessage.test(detailOf(error)))
 
-/** True when the same statement may succeed later: the database was busy or away. */
+/** A row with this key is there already. */
+export const isTaken = (error: { readonly _tag: string }): boolean =>
+  error instanceof SqlError && /^SQLITE_CONSTRAINT_(PRIMARYKEY|UNIQUE|ROWID)$|^23505$/.test(codeOf(error.cause))
+
+/** No space is left. It often comes back by itself, when a build or a test has ended. */
+export const isFull = (error: SqlError): boolean => /^(SQLITE_FULL|53100)$/.test(codeOf(error.cause))
+
+/** True when the same statement may succeed later: the database was busy, away or without space. */
 export const isRetryable = (error: SqlError): boolean =>
-  isBusy(error) || isAway(error) || retryableState.test(codeOf(error.cause))
+  isBusy(error) || isAway(error) || isFull(error) || retryableState.test(codeOf(error.cause))
 
 /** In milliseconds. SQLite waits by blocking the whole process, so it is told to wait briefly; the rest is done here. */
 export const busyTimeoutMillis = 50
@@ -66,7 +74,13 @@ export const whileBusy = (limit: Duration.DurationInput) => ({
 /** The error of a store's call. */
 export const toStoreError = (operation: string, error: SqlError | ParseError): StoreError =>
   error._tag === "SqlError"
-    ? new StoreError({ operation, detail: detailOf(error), retryable: isRetryable(error) })
+    ? new StoreError({
+        operation,
+        detail: isFull(error)
+          ? `no space is left where the database is, make some: ${detailOf(error)}`
+          : detailOf(error),
+        retryable: isRetryable(error)
+      })
     : new StoreError({
         operation,
         // A record can be megabytes long, and the message quotes it.

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { createServer, connect as dial, type Server, type Socket } from "node:net"
 import { Effect } from "effect"
 
-/** Passes connections on to a server, and can drop them all. */
+/** Passes connections on to a server, and can drop them all, or fall silent. */
 export const makeProxy = (port: number, host: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -31,7 +31,20 @@ export const makeProxy = (port: number, host: string) =>
         await closed
       }
       await start()
-      return { port: own, start: Effect.promise(start), stop: Effect.promise(stop) }
+      /** Nothing gets through any more, and nobody is told. */
+      const stall = () => {
+        for (const socket of sockets) socket.pause()
+      }
+      const resume = () => {
+        for (const socket of sockets) socket.resume()
+      }
+      return {
+        port: own,
+        start: Effect.promise(start),
+        stop: Effect.promise(stop),
+        stall: Effect.sync(stall),
+        resume: Effect.sync(resume)
+      }
     }),
     (proxy) => proxy.stop
   )

@@ -1,0 +1,131 @@
+/** One goal in this process, as `driver run`, `resume`, `ask` and `demo` need it. */
+import { sweepOrphans } from "@driver/agent/Subprocess"
+import type { Goal, GoalId } from "@driver/domain/Goal"
+import type { GoalOutcome } from "@driver/domain/Outcome"
+import { Approvals } from "@driver/permission/Approvals"
+import * as CommandPoller from "@driver/runtime/CommandPoller"
+import { Driver } from "@driver/runtime/Driver"
+import { EventSink } from "@driver/runtime/EventSink"
+import { GoalRow, GoalStore } from "@driver/runtime/GoalStore"
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as Path from "@effect/platform/Path"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { driverLayer } from "./Composition.js"
+import { metricSinks, relaysLayer, telemetryLayer } from "./compositionEvents.js"
+import * as GoalLock from "./GoalLock.js"
+import { RunError, RunGoal, type RunOptions } from "./RunGoal.js"
+import type { Settings } from "./Settings.js"
+import { sandboxNotes } from "./sandboxLayer.js"
+
+export interface RunLayerOptions {
+  /** `driver list` shows the goals, and another driver may go on with them when this one dies. */
+  readonly listed: boolean
+  readonly driver: typeof driverLayer
+}
+
+/** Runs goals, each with its events told to whoever runs it. */
+export const runLayer = (
+  settings: Settings,
+  { driver: makeDriver, listed }: RunLayerOptions
+): Layer.Layer<RunGoal, { readonly message: string }, FileSystem.FileSystem | Path.Path> =>
+  Layer.unwrapEffect(
+    Effect.sync(() => {
+      const running = new Map<GoalId, RunOptions>()
+      const observed = Layer.succeed(EventSink, {
+        publish: (stored) => {
+          const options = running.get(stored.goalId)
+          return options === undefined ? Effect.void : options.onEvent(stored)
+        },
+        flush: Effect.void
+      })
+      const sink = EventSink.layerAll([
+        observed,
+        ...settings.eventFiles.map((file) => EventSink.layerJsonl(file)),
+        ...metricSinks(settings)
+      ])
+      const service = Layer.scoped(
+        RunGoal,
+        Effect.gen(function* () {
+          const driver = yield* Driver
+          const events = yield* EventSink
+          const approvals = yield* Approvals
+          const store = yield* GoalStore
+          // Goals run in the caller's fibers, which this layer was not built in.
+          const tracer = yield* Effect.tracer
+          // What `driver pause`, `steer` and the like ask in other processes.
+          yield* CommandPoller.poll({
+            goals: Effect.sync(() => [...running.keys()]),
+            handle: (command) => Effect.catchTag(driver.handle(command), "NoSuchGoal", () => Effect.void)
+          })
+
+          const list = (goal: Goal) =>
+            Effect.gen(function* () {
+              if (!listed) return
+              const before = yield* store.get(goal.id)
+              const row = Option.getOrElse(before, () => ({
+                repository: Option.getOrElse(settings.repository, () => settings.stateDirectory),
+                config: settings.file,
+                account: settings.config.account,
+                submittedAt: undefined
+              }))
+              yield* store.put(
+                new GoalRow({ ...row, goal, state: "running", submittedAt: row.submittedAt ?? (yield* DateTime.now) })
+              )
+            })
+
+          /** Written down before anybody is told: the last event ends the run for some. */
+          const ended = (outcome: GoalOutcome) =>
+            listed
+              ? Effect.catchAll(store.setState(outcome.goalId, "ended", { outcome }), (error) =>
+                  Effect.logWarning(`What became of goal ${outcome.goalId} is not in the list: ${error.message}`)
+                )
+              : Effect.void
+
+          return {
+            notes: yield* sandboxNotes,
+            run: (goal, options) =>
+              Effect.gen(function* () {
+                yield* GoalLock.acquire(settings.stateDirectory, goal.id)
+                // What a driver left that was killed in the middle of this goal.
+                yield* sweepOrphans({ markers: [goal.id] })
+                yield* approvals.abandon(goal.id)
+                yield* Effect.acquireRelease(
+                  Effect.sync(() =>
+                    running.set(goal.id, {
+                      onEvent: (stored) =>
+                        Effect.zipRight(
+                          stored.event._tag === "GoalCompleted" ? ended(stored.event.outcome) : Effect.void,
+                          options.onEvent(stored)
+                        )
+                    })
+                  ),
+                  () => Effect.sync(() => running.delete(goal.id))
+                )
+                const started = driver.spawn(goal, { account: settings.config.account })
+                const outcome = yield* Effect.uninterruptibleMask((restore) =>
+                  Effect.flatMap(started, (handle) =>
+                    restore(Effect.zipRight(list(goal), handle.await)).pipe(Effect.onError(() => handle.cancel))
+                  )
+                ).pipe(Effect.ensuring(events.flush))
+                return outcome
+              }).pipe(
+                Effect.scoped,
+                Effect.withTracer(tracer),
+                Effect.mapError((error) =>
+                  error instanceof RunError ? error : new RunError({ detail: error.message })
+                )
+              )
+          }
+        })
+      )
+      return service.pipe(
+        Layer.provide(relaysLayer(settings)),
+        Layer.provide(makeDriver(settings)),
+        Layer.provide(sink),
+        Layer.provide(telemetryLayer(settings))
+      )
+    })
+  )

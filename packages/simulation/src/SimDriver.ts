@@ -1,0 +1,129 @@
+/**
+ * A driver of a simulated world: the real one, with its loop, leases and policies,
+ * on services that are simulated, and what its process does with it.
+ */
+import { Agent } from "@driver/agent/Agent"
+import { PermissionGate } from "@driver/agent/PermissionGate"
+import { Acceptance } from "@driver/runtime/Acceptance"
+import * as CommandPoller from "@driver/runtime/CommandPoller"
+import { Driver } from "@driver/runtime/Driver"
+import { EventSink } from "@driver/runtime/EventSink"
+import { foldAll } from "@driver/runtime/GoalFold"
+import { GoalLoop } from "@driver/runtime/GoalLoop"
+import type { GoalStore } from "@driver/runtime/GoalStore"
+import { Journal, type JournalRecord } from "@driver/runtime/Journal"
+import { GoalHeld, Leases } from "@driver/runtime/Leases"
+import * as Policies from "@driver/runtime/Policies"
+import { Workspace } from "@driver/runtime/Workspace"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as SimAgent from "./SimAgent.js"
+import type * as SimProcess from "./SimProcess.js"
+import * as SimServices from "./SimServices.js"
+import * as SimStores from "./SimStores.js"
+import type * as World from "./World.js"
+
+/** What is not the real thing. */
+export type Simulated = SimStores.Stores | Acceptance | Agent | PermissionGate | Workspace
+
+/** How a driver is named in leases. */
+export const ownerOf = (process: number): string => `driver ${process}`
+
+/** Everything of one driver: what is real, on what is not. */
+export const layer = (
+  world: World.World,
+  holdings: World.Holdings,
+  process: SimProcess.SimProcess,
+  stores: Context.Context<SimStores.Stores>,
+  sabotage: (services: Context.Context<Simulated>) => Context.Context<Simulated>,
+  onAppended: (records: ReadonlyArray<JournalRecord>) => void
+) => {
+  const { clock } = process
+  const simulated = SimStores.withFaults(world, holdings.process, stores, onAppended).pipe(
+    Context.add(Agent, SimAgent.make(world, holdings, clock)),
+    Context.add(PermissionGate, SimServices.makeGate(world, holdings, clock)),
+    Context.add(Workspace, SimServices.makeWorkspace(world, clock)),
+    Context.add(Acceptance, SimServices.makeAcceptance(world, clock))
+  )
+  const rushed = world.plan.items.some((it) => it._tag === "Rival" || it._tag === "Crash")
+  const leases = Leases.layer({
+    owner: ownerOf(holdings.process),
+    heartbeatEvery: Duration.minutes(rushed ? 2 : 120),
+    ttl: Duration.minutes(rushed ? 9 : 500),
+    liveness: (owner) =>
+      Effect.sync(() =>
+        !world.plan.sameMachine ? "unknown" : world.dead.has(Number(owner.slice("driver ".length))) ? "gone" : "alive"
+      )
+  })
+  return Driver.layerSuspending.pipe(
+    Layer.provideMerge(Layer.mergeAll(GoalLoop.layer(), onlyUnfinished(leases), EventSink.layerNoop)),
+    Layer.provideMerge(Policies.layer),
+    Layer.provideMerge(Layer.succeedContext(sabotage(simulated)))
+  )
+}
+
+/**
+ * The driver begins a goal that has ended anew when it is spawned. Here nobody wants that: a goal that ended while this
+ * driver waited for it is not held.
+ */
+const onlyUnfinished = <E, R>(leases: Layer.Layer<Leases, E, R>): Layer.Layer<Leases, E, R | Journal> =>
+  Layer.effect(
+    Leases,
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      const { hold, owner } = yield* Leases
+      return Leases.of({
+        owner,
+        hold: (goalId) =>
+          Effect.tap(hold(goalId), () =>
+            Effect.flatMap(journal.read(goalId), (records) =>
+              records.at(-1)?.entry._tag === "GoalCompleted" ? new GoalHeld({ goalId, owner: "nobody" }) : Effect.void
+            )
+          )
+      })
+    })
+  ).pipe(Layer.provide(leases))
+
+/** Takes up every goal that has not ended, and is at it until all have. */
+export const driveAll = (world: World.World): Effect.Effect<void, never, Driver | Journal | GoalStore> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const driver = yield* Driver
+      yield* CommandPoller.poll({
+        // One that waits for its lease does not know yet what its journal says: what was asked of it stays in the store.
+        goals: Effect.map(driver.list, (all) =>
+          all.flatMap(({ goalId, progress }) => (progress.phase === "Registered" ? [] : [goalId]))
+        ),
+        handle: (command) =>
+          Effect.catchTag(driver.handle(command), "NoSuchGoal", () =>
+            Effect.dieMessage("the goal is not here any more")
+          ),
+        every: Duration.minutes(30)
+      })
+      yield* Effect.forEach(world.goals.values(), (goal) => driveOne(world, goal), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
+  )
+
+const driveOne = (world: World.World, goal: World.GoalWorld): Effect.Effect<void, never, Driver | Journal> =>
+  Effect.gen(function* () {
+    const driver = yield* Driver
+    const journal = yield* Journal
+    const wait = goal.planned.startsAfter - world.timeline.now()
+    if (wait > 0) yield* Effect.sleep(Duration.millis(wait))
+    while (true) {
+      const known = yield* Effect.option(journal.read(goal.goal.id))
+      if (Option.exists(known, (records) => foldAll(records).status === "ended")) return
+      // A goal that is held by another driver, or whose journal cannot be written, is looked at again.
+      yield* driver.spawn(goal.goal).pipe(
+        Effect.flatMap((handle) => handle.await),
+        Effect.catchAll((error) => Effect.logInfo("The goal could not be taken up", error)),
+        Effect.zipRight(Effect.sleep(Duration.minutes(1)))
+      )
+    }
+  })
