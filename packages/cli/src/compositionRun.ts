@@ -58,7 +58,7 @@ export const runLayer = (
           // What `driver pause`, `steer` and the like ask in other processes.
           yield* CommandPoller.poll({
             goals: Effect.sync(() => [...running.keys()]),
-            handle: (command) => Effect.catchTag(driver.handle(command), "NoSuchGoal", () => Effect.void)
+            handle: driver.handle
           })
 
           const list = (goal: Goal) =>

@@ -30,7 +30,7 @@ import { AttemptEnd } from "./Attempt.js"
 import { EventSink } from "./EventSink.js"
 import * as GoalControl from "./GoalControl.js"
 import { foldAll } from "./GoalFold.js"
-import { type Claim, GoalLoop } from "./GoalLoop.js"
+import { GoalLoop } from "./GoalLoop.js"
 import type { PendingCommand } from "./GoalStore.js"
 import { Journal, type JournalEntry, type JournalError } from "./Journal.js"
 import { type GoalHeld, Leases } from "./Leases.js"
@@ -127,11 +127,20 @@ export class Driver extends Context.Tag("@driver/runtime/Driver")<
 
 export type DriverServices = EventSink | GoalLoop | Journal | Leases
 
-export type SpawnError = GoalAlreadyRunning | GoalHeld | StoreError
+export type SpawnError = GoalAlreadyRunning | GoalHasEnded | GoalHeld | StoreError
+
+/** The goal's journal says that it has ended, and `SpawnOptions.unlessEnded` was set: nothing was begun. */
+export class GoalHasEnded extends Schema.TaggedError<GoalHasEnded>()("GoalHasEnded", { goalId: GoalId }) {
+  override get message() {
+    return `The goal ${this.goalId} has ended already`
+  }
+}
 
 export interface SpawnOptions {
   /** Whose usage limits the goal shares. Default `default`. */
   readonly account?: string
+  /** A goal that has ended, perhaps while its lease was waited for, is not begun anew. Default false. */
+  readonly unlessEnded?: boolean
 }
 
 interface Entry {
@@ -139,6 +148,8 @@ interface Entry {
   readonly goal: Option.Option<Goal>
   /** Cancelled before it started. */
   readonly cancelled: boolean
+  /** Completed when what the operator does can be written to the goal's journal; none while the goal is only known. */
+  readonly begun: Option.Option<Deferred.Deferred<void, NoSuchGoal>>
   /** Completed after the entry is gone: whoever knows the outcome may start the goal again. */
   readonly released: Deferred.Deferred<GoalOutcome>
 }
@@ -167,6 +178,10 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
           })
         )
 
+      /** The same, once its journal is open: while a goal is being taken up it is not known what was done to it before. */
+      const reach = (goalId: GoalId) =>
+        Effect.tap(find(goalId), ({ begun }) => (Option.isSome(begun) ? Deferred.await(begun.value) : Effect.void))
+
       const release = (goalId: GoalId) => Ref.update(entries, HashMap.remove(goalId))
 
       const cancelFiber = (goalId: GoalId) =>
@@ -190,40 +205,45 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
           const control = Option.isSome(known) ? known.value.control : yield* makeControl(goal.id)
           const released = Option.isSome(known) ? known.value.released : yield* Deferred.make<GoalOutcome>()
           const cancelled = Option.exists(known, (it) => it.cancelled)
-          const entry: Entry = { control, goal: Option.some(goal), cancelled, released }
+          const begun = yield* Deferred.make<void, NoSuchGoal>()
+          const entry: Entry = { control, goal: Option.some(goal), cancelled, released, begun: Option.some(begun) }
           if (options.account !== undefined) yield* Ref.set(control.account, options.account)
           yield* Ref.update(entries, HashMap.set(goal.id, entry))
-          return { entry, known }
+          return { begun, entry, known }
         }).pipe(oneAtATime.withPermits(1))
 
       /** The goal is this driver's until the scope closes. */
-      const claim = (goalId: GoalId): Effect.Effect<Claim, GoalHeld | StoreError, Scope.Scope> =>
+      const claim = (goalId: GoalId, { unlessEnded = false }: SpawnOptions) =>
         Effect.gen(function* () {
           const lease = yield* leases.hold(goalId)
-          return { lease, driver: leases.owner, before: foldAll(yield* journal.read(goalId)) }
+          const before = foldAll(yield* journal.read(goalId))
+          if (unlessEnded && before.status === "ended") return yield* new GoalHasEnded({ goalId })
+          return { lease, driver: leases.owner, before }
         })
 
       const spawn = Effect.fn("Driver.spawn")((goal: Goal, options: SpawnOptions = {}) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
-            const { entry, known } = yield* enter(goal, options)
+            const { begun, entry, known } = yield* enter(goal, options)
             const { control, released } = entry
             const scope = yield* Scope.make()
-            const claimed = yield* restore(Scope.extend(claim(goal.id), scope)).pipe(
+            const claimed = yield* restore(Scope.extend(claim(goal.id, options), scope)).pipe(
               Effect.onError(() =>
-                Effect.zipRight(
-                  Scope.close(scope, Exit.void),
+                Scope.close(scope, Exit.void).pipe(
                   // What was only known before is known again.
-                  Ref.update(
-                    entries,
-                    Option.isSome(known) ? HashMap.set(goal.id, known.value) : HashMap.remove(goal.id)
-                  )
+                  Effect.zipRight(
+                    Ref.update(
+                      entries,
+                      Option.isSome(known) ? HashMap.set(goal.id, known.value) : HashMap.remove(goal.id)
+                    )
+                  ),
+                  Effect.zipRight(Deferred.fail(begun, new NoSuchGoal({ goalId: goal.id })))
                 )
               )
             )
             // Forked in an uninterruptible region, which the fiber inherits: a goal that is cancelled before it starts still gets its outcome and its last event.
             const fiber = yield* loop
-              .run(goal, control, claimed)
+              .run(goal, control, { ...claimed, onOpen: Effect.asVoid(Deferred.succeed(begun, undefined)) })
               .pipe(
                 Effect.ensuring(Scope.close(scope, Exit.void)),
                 Effect.ensuring(release(goal.id)),
@@ -259,7 +279,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         if (HashMap.has(yield* Ref.get(entries), goalId)) return
         const control = yield* makeControl(goalId)
         const released = yield* Deferred.make<GoalOutcome>()
-        const entry: Entry = { control, goal: Option.none(), cancelled: false, released }
+        const entry: Entry = { control, goal: Option.none(), cancelled: false, released, begun: Option.none() }
         yield* Ref.update(entries, HashMap.set(goalId, entry))
       }, oneAtATime.withPermits(1))
 
@@ -281,7 +301,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
 
       const setPaused = (goalId: GoalId, paused: boolean, ...also: ReadonlyArray<JournalEntry>) =>
         Effect.gen(function* () {
-          const { control } = yield* find(goalId)
+          const { control } = yield* reach(goalId)
           const before = yield* SubscriptionRef.getAndSet(control.paused, paused)
           const entries =
             before === paused ? also : [paused ? new GoalPaused({ goalId }) : new GoalResumed({ goalId }), ...also]
@@ -309,7 +329,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         ...also: ReadonlyArray<JournalEntry>
       ) {
         const text = redactor.text(given)
-        const { control } = yield* find(goalId)
+        const { control } = yield* reach(goalId)
         // What waits already goes first, so that no message overtakes another.
         const session = (yield* control.messages.size) === 0 ? yield* Ref.get(control.session) : Option.none()
         const taken = Option.isSome(session) ? yield* session.value.steer(text) : false
@@ -323,7 +343,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         message: string,
         ...also: ReadonlyArray<JournalEntry>
       ) {
-        const { control } = yield* find(goalId)
+        const { control } = yield* reach(goalId)
         yield* queue(control, message, ...also)
         return (yield* GoalControl.stopTurn(control, AttemptEnd.Redirected()))
           ? ("redirected" as const)
@@ -335,7 +355,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         maxTurns: number,
         ...also: ReadonlyArray<JournalEntry>
       ) {
-        const { control, goal } = yield* find(goalId)
+        const { control, goal } = yield* reach(goalId)
         const own = Option.match(goal, { onNone: () => 0, onSome: (it) => it.budget.maxTurns })
         const before = Math.max(
           own,
@@ -352,7 +372,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         Effect.flatMap(find(goalId), ({ control }) => SubscriptionRef.update(control.wakes, (count) => count + 1))
 
       const handle = Effect.fn("Driver.handle")(function* ({ command, goalId, id }: PendingCommand) {
-        const { control } = yield* find(goalId)
+        const { control } = yield* reach(goalId)
         if ((yield* control.journal.state).handled.has(id)) return
         const handled = new CommandHandled({ commandId: id })
         switch (command._tag) {
@@ -403,7 +423,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         pause: (goalId) => setPaused(goalId, true),
         resume: (goalId) => setPaused(goalId, false),
         isPaused: (goalId) => Effect.flatMap(find(goalId), ({ control }) => Ref.get(control.paused)),
-        interrupt: (goalId, message) => Effect.flatMap(find(goalId), ({ control }) => queue(control, message)),
+        interrupt: (goalId, message) => Effect.flatMap(reach(goalId), ({ control }) => queue(control, message)),
         steer: (goalId, message) => steer(goalId, message),
         redirect: (goalId, message) => redirect(goalId, message),
         setMaxTurns: (goalId, maxTurns) => setMaxTurns(goalId, maxTurns),

@@ -214,7 +214,16 @@ const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => 
         loop: { ...state.loop, phase: Phase.Ended({ outcome: new Done({}) }) }
       }
     case "TurnLimitRaised":
-      return { ...state, maxTurns: Option.some(entry.maxTurns) }
+      // It only grows, also when it was raised before what was raised earlier was known.
+      return {
+        ...state,
+        maxTurns: Option.some(
+          Math.max(
+            entry.maxTurns,
+            Option.getOrElse(state.maxTurns, () => 0)
+          )
+        )
+      }
     case "CancelAsked":
       return { ...state, cancelAsked: true }
     case "WorkDelivered":

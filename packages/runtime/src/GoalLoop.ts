@@ -77,6 +77,8 @@ export interface Claim {
   readonly before: GoalFold
   /** Names this driver. */
   readonly driver: string
+  /** Run once the goal's journal is open, or is known not to open. */
+  readonly onOpen: Effect.Effect<void>
 }
 
 /** Everything a goal needs while it runs. */
@@ -142,6 +144,7 @@ const run = (
     const opened = yield* Effect.exit(
       control.journal.open(lease, before, new RunStarted({ goal, driver, continued }), started)
     )
+    yield* claim.onOpen
     const exit: Exit.Exit<Ending, DriverFault> = Exit.isFailure(opened)
       ? Exit.failCause(opened.cause)
       : yield* drive(goal, control, continued, settings).pipe(

@@ -153,7 +153,7 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
         const runner = yield* runners.forRow(row)
         yield* prepare(goal.id, runner)
         const outcome = yield* Effect.gen(function* () {
-          const handle = yield* runner.driver.spawn(goal, { account: row.account })
+          const handle = yield* runner.driver.spawn(goal, { account: row.account, unlessEnded: true })
           yield* persist(goal.id, store.setState(goal.id, "running"))
           yield* Ref.update(limits, HashMap.remove(goal.id))
           yield* Ref.update(works, HashMap.set(goal.id, Option.some(runner)))
@@ -161,7 +161,11 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
           yield* handle.await
           // What the journal says counts: a driver that lost the goal, or could not write its end, has an outcome too.
           return yield* endOf(goal.id)
-        }).pipe(Effect.onInterrupt(() => Effect.ignore(runner.driver.suspend(goal.id))))
+        }).pipe(
+          // Another driver ended it while its lease was waited for.
+          Effect.catchTag("GoalHasEnded", () => endOf(goal.id)),
+          Effect.onInterrupt(() => Effect.ignore(runner.driver.suspend(goal.id)))
+        )
         if (Option.isSome(outcome)) return yield* markEnded(goal.id, outcome.value)
         return yield* new DriverTrouble({ detail: "its driver stopped in the middle, and it can be gone on with" })
       }).pipe(

@@ -12,7 +12,7 @@ import { foldAll } from "@driver/runtime/GoalFold"
 import { GoalLoop } from "@driver/runtime/GoalLoop"
 import type { GoalStore } from "@driver/runtime/GoalStore"
 import { Journal, type JournalRecord } from "@driver/runtime/Journal"
-import { GoalHeld, Leases } from "@driver/runtime/Leases"
+import { Leases } from "@driver/runtime/Leases"
 import * as Policies from "@driver/runtime/Policies"
 import { Workspace } from "@driver/runtime/Workspace"
 import * as Context from "effect/Context"
@@ -59,33 +59,11 @@ export const layer = (
       )
   })
   return Driver.layerSuspending.pipe(
-    Layer.provideMerge(Layer.mergeAll(GoalLoop.layer(), onlyUnfinished(leases), EventSink.layerNoop)),
+    Layer.provideMerge(Layer.mergeAll(GoalLoop.layer(), leases, EventSink.layerNoop)),
     Layer.provideMerge(Policies.layer),
     Layer.provideMerge(Layer.succeedContext(sabotage(simulated)))
   )
 }
-
-/**
- * The driver begins a goal that has ended anew when it is spawned. Here nobody wants that: a goal that ended while this
- * driver waited for it is not held.
- */
-const onlyUnfinished = <E, R>(leases: Layer.Layer<Leases, E, R>): Layer.Layer<Leases, E, R | Journal> =>
-  Layer.effect(
-    Leases,
-    Effect.gen(function* () {
-      const journal = yield* Journal
-      const { hold, owner } = yield* Leases
-      return Leases.of({
-        owner,
-        hold: (goalId) =>
-          Effect.tap(hold(goalId), () =>
-            Effect.flatMap(journal.read(goalId), (records) =>
-              records.at(-1)?.entry._tag === "GoalCompleted" ? new GoalHeld({ goalId, owner: "nobody" }) : Effect.void
-            )
-          )
-      })
-    })
-  ).pipe(Layer.provide(leases))
 
 /** Takes up every goal that has not ended, and is at it until all have. */
 export const driveAll = (world: World.World): Effect.Effect<void, never, Driver | Journal | GoalStore> =>
@@ -93,14 +71,8 @@ export const driveAll = (world: World.World): Effect.Effect<void, never, Driver 
     Effect.gen(function* () {
       const driver = yield* Driver
       yield* CommandPoller.poll({
-        // One that waits for its lease does not know yet what its journal says: what was asked of it stays in the store.
-        goals: Effect.map(driver.list, (all) =>
-          all.flatMap(({ goalId, progress }) => (progress.phase === "Registered" ? [] : [goalId]))
-        ),
-        handle: (command) =>
-          Effect.catchTag(driver.handle(command), "NoSuchGoal", () =>
-            Effect.dieMessage("the goal is not here any more")
-          ),
+        goals: Effect.map(driver.list, (all) => all.map(({ goalId }) => goalId)),
+        handle: driver.handle,
         every: Duration.minutes(30)
       })
       yield* Effect.forEach(world.goals.values(), (goal) => driveOne(world, goal), {
@@ -120,7 +92,7 @@ const driveOne = (world: World.World, goal: World.GoalWorld): Effect.Effect<void
       const known = yield* Effect.option(journal.read(goal.goal.id))
       if (Option.exists(known, (records) => foldAll(records).status === "ended")) return
       // A goal that is held by another driver, or whose journal cannot be written, is looked at again.
-      yield* driver.spawn(goal.goal).pipe(
+      yield* driver.spawn(goal.goal, { unlessEnded: true }).pipe(
         Effect.flatMap((handle) => handle.await),
         Effect.catchAll((error) => Effect.logInfo("The goal could not be taken up", error)),
         Effect.zipRight(Effect.sleep(Duration.minutes(1)))
