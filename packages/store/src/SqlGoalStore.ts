@@ -43,7 +43,7 @@ const Row = Schema.Struct({
 
 const columns = Object.keys(Row.fields).join(", ")
 
-const decodeRows = Schema.decodeUnknown(Schema.Array(Row))
+const decodeRow = Schema.decodeUnknown(Row)
 const decodeGoalRow = Schema.decodeUnknown(GoalRow)
 const encodeGoalRow = Schema.encode(GoalRow)
 const encodeOutcome = Schema.encode(Schema.parseJson(GoalOutcome))
@@ -64,7 +64,27 @@ const toGoalRow = (row: typeof Row.Type) =>
     reason: Option.getOrNull(row.reason)
   })
 
+/** So many goals are remembered as they were decoded. */
+const rememberedRows = 5_000
+
 const make = (sql: SqlClient.SqlClient, changed: Notices.Notices<void>) => {
+  // A look at the queue reads the same rows again and again, and decoding them is what it costs. By the row's own text.
+  const known = new Map<string, GoalRow>()
+  const readRow = (raw: unknown) =>
+    Effect.suspend(() => {
+      const text = JSON.stringify(raw)
+      const before = known.get(text)
+      if (before !== undefined) return Effect.succeed(before)
+      return Effect.map(Effect.flatMap(decodeRow(raw), toGoalRow), (row) => {
+        for (const oldest of known.keys()) {
+          if (known.size < rememberedRows) break
+          known.delete(oldest)
+        }
+        known.set(text, row)
+        return row
+      })
+    })
+
   const fields = sql.literal(`goal_id, ${columns}`)
   const tell = Effect.sync(() => changed.tell())
   const now = Effect.map(Clock.currentTimeMillis, Math.floor)
@@ -92,8 +112,7 @@ const make = (sql: SqlClient.SqlClient, changed: Notices.Notices<void>) => {
 
   const select = (where: Fragment, operation: string) =>
     sql`SELECT ${sql.literal(columns)} FROM driver_goals ${where} ORDER BY submitted`.pipe(
-      Effect.flatMap(decodeRows),
-      Effect.flatMap(Effect.forEach(toGoalRow)),
+      Effect.flatMap(Effect.forEach(readRow)),
       storeCall(operation)
     )
 
