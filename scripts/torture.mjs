@@ -324,11 +324,18 @@ const reference = await measure()
 const appends = 12
 const points = Number(options.points)
 const random = numbers(Number(options.seed))
+/** How often each kind comes, out of 20 or so; a full disk is waited for, a minute long. */
+const weights = { boundary: 8, time: 5, twice: 2, agent: 2, gitlock: 2, busy: 1 }
 const names = Object.keys(kinds).filter((it) => options.only === undefined || it === options.only)
+const wheel = names.flatMap((name) => Array(options.only === undefined ? (weights[name] ?? 0) : 1).fill(name))
 const cases = []
+const rounds = {}
 for (let index = 0; cases.length < points; index++) {
-  const kind = names[index % names.length]
-  const round = Math.floor(index / names.length)
+  // The wheel is gone round in steps that mix the kinds.
+  const kind =
+    options.only === undefined && points >= 100 && index % 50 === 25 ? "full" : wheel[(index * 7) % wheel.length]
+  const round = rounds[kind] ?? 0
+  rounds[kind] = round + 1
   const point = `${round % 2 === 0 ? "before" : "after"}:${1 + (Math.floor(round / 2) % appends)}`
   const seed = Math.floor(random() * 2 ** 32)
   const isAtPoint = ["boundary", "twice", "gitlock"].includes(kind)

@@ -6,9 +6,11 @@ import * as files from "./rules/files.js"
 import * as find from "./rules/find.js"
 import * as git from "./rules/git.js"
 import * as interpreters from "./rules/interpreters.js"
+import * as media from "./rules/media.js"
 import * as project from "./rules/project.js"
 import * as text from "./rules/text.js"
 import * as tools from "./rules/tools.js"
+import * as workshop from "./rules/workshop.js"
 
 /** Called after options and operands were judged by the entry; what it answers comes instead of the entry's outcome. */
 export type Rule = (call: Call, parsed: Parsed, program: Program) => Outcome | undefined
@@ -20,5 +22,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   ...interpreters.rules,
   ...project.rules,
   ...text.rules,
-  ...tools.rules
+  ...tools.rules,
+  ...media.rules,
+  ...workshop.rules
 }

@@ -211,12 +211,27 @@ const chunksOf = (context: Context, part: WordPart, quoted: boolean): ReadonlyAr
     }
     case "ArithmeticExpansion":
       visitSubstitutions(context, part)
-      checkArithmetic(context, part.text.slice(3, -2), part.expression !== undefined)
+      checkArithmetic(
+        context,
+        part.expression === undefined ? part.text.slice(3, -2) : withoutCommands(part.text.slice(3, -2), part.expression),
+        part.expression !== undefined
+      )
       return expand([hole("number")], quoted)
     case "ProcessSubstitution":
       if (part.script !== undefined) context.substitute(part.script, context.shell)
       return one(literal(part.operator === "<" ? "/dev/fd/63" : "/dev/fd/62"), true)
   }
+}
+
+/** The commands within are judged on their own; a number stands for each. */
+const withoutCommands = (text: string, node: SyntaxNode): string => {
+  let plain = text
+  const visit = (it: SyntaxNode): void => {
+    if (it.type === "CommandExpansion" && it.text.startsWith("$(")) plain = plain.replace(it.text, () => "1")
+    else forEachChild(it, visit)
+  }
+  visit(node)
+  return plain
 }
 
 /** Bash may take two subshells for arithmetic, and arithmetic for two subshells. */

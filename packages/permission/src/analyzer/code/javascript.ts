@@ -12,7 +12,7 @@ const keywords = words(
 )
 
 const globals = words(
-  "console JSON Object Array String Number Boolean Math Date RegExp Map Set Symbol BigInt Promise Error TypeError RangeError parseInt parseFloat isNaN isFinite Intl structuredClone"
+  "console JSON Object Array String Number Boolean Math Date RegExp Map Set Symbol BigInt Promise Error TypeError RangeError parseInt parseFloat isNaN isFinite Intl structuredClone Bun Deno"
 )
 
 /** Of each global: what may be called or read. Others have only what is called on them with `new` or as a function. */
@@ -33,6 +33,8 @@ const members: Readonly<Record<string, ReadonlySet<string>>> = {
   Promise: words("all resolve allSettled race any"),
   Intl: words("NumberFormat DateTimeFormat"),
   Map: words("groupBy"),
+  Bun: words("version revision"),
+  Deno: words("version"),
   process: words(
     "stdout stdin exit exitCode argv cwd version versions platform arch uptime memoryUsage hrtime pid release"
   )
@@ -150,6 +152,12 @@ const scopeOf = (tokens: ReadonlyArray<string>): Scope | undefined => {
     const node = nodeModule(module)
     if (node === undefined) {
       if (!isOwnModule(module)) return false
+      // Data, not code.
+      if (/^\.\/.*\.json$/.test(module) && names.length === 0 && whole !== undefined) {
+        scope.reads.push(module)
+        own.add(whole)
+        return true
+      }
       scope.project = true
       // What another package does when it is called is not known.
       if (!/^\./.test(module) && !computes.test(module)) {

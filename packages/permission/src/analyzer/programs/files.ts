@@ -204,7 +204,7 @@ export const files: ProgramTable = {
     rule: "tar"
   },
   zip: {
-    flags: "-r -q -v -9 -1 -0 -6 -j -u -g -X -y -o -D -l -S --quiet --recurse-paths --symlinks",
+    flags: "-d -T -r -q -v -9 -1 -0 -6 -j -u -g -X -y -o -D -l -S --quiet --recurse-paths --symlinks",
     values: { text: "-x -i -n --exclude --include" },
     operands: "write read*"
   },
@@ -218,7 +218,9 @@ export const files: ProgramTable = {
   "gzip gunzip bzip2 bunzip2 xz unxz zstd unzstd lzma pigz": {
     flags:
       "-c -d -f -k -l -n -N -q -r -t -v -z -0 -1 -2 -3 -4 -5 -6 -7 -8 -9 --stdout --to-stdout --decompress --uncompress --force --keep --list --test --best --fast --quiet --verbose",
-    values: { text: "-T -p" },
+    values: { text: "-T -p --threads", write: "-o --output" },
+    attached: "--long --threads --ultra --adapt",
+    numeric: true,
     rule: "gzip"
   },
   "zcat bzcat xzcat zstdcat gzcat zless zmore": { flags: "-f -q -v -l", operands: "read*" },

@@ -136,7 +136,9 @@ export const git: ProgramTable = {
           "-a -r --all --remotes --current --list --sha1-name --no-name --independent --merge-base --topo-order --date-order",
         operands: "text*"
       },
-      "cat-file": { flags: "-p -t -s -e ", operands: "text*", rule: "gitRevisions" },
+      "cat-file": {
+        attached: "--batch --batch-check --batch-command",
+        flags: "-p -t -s -e --batch-all-objects --unordered --buffer --follow-symlinks", operands: "text*", rule: "gitRevisions" },
       "count-objects": { flags: "-v -H -vH --verbose --human-readable" },
       "check-ignore": { flags: "-q -v -n -z --quiet --verbose --non-matching --no-index", operands: "text*" },
       "check-attr": { flags: "-a -z --all --cached", values: { text: "--source" }, operands: "text*" },
@@ -222,7 +224,7 @@ export const git: ProgramTable = {
       },
       add: {
         flags:
-          "-A -u -v -n -N  --all --update --verbose --dry-run --intent-to-add --refresh --ignore-errors --ignore-missing --renormalize --sparse --no-all --ignore-removal",
+          "-A -u -v -n -N -p --patch --all --update --verbose --dry-run --intent-to-add --refresh --ignore-errors --ignore-missing --renormalize --sparse --no-all --ignore-removal",
         values: { text: "--chmod" },
         operands: "text*",
         effect: "workspace_write",

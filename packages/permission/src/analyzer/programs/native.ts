@@ -182,7 +182,7 @@ export const native: ProgramTable = {
     tells: "--version -v -dumpversion -dumpmachine",
     style: "single",
     flags:
-      "-c -S -E -g -g0 -g1 -g2 -g3 -ggdb -O -O0 -O1 -O2 -O3 -Os -Og -Ofast -Wall -Wextra -Werror -Wpedantic -pedantic -pedantic-errors -w -shared -static -fPIC -fpic -fPIE -pie -pthread -s -M -MM -MD -MMD -MP -pipe -march=native -m32 -m64 -fsyntax-only -v -nostdlib -nostartfiles -ffreestanding -flto -lm -lpthread -ldl -lrt -lstdc++ -lz -lssl -lcrypto -lncurses -lreadline -lcurl -lsqlite3 -rdynamic -fopenmp -fno-exceptions -fno-rtti -Wshadow -Wconversion -Wno-unused -Wno-unused-parameter -Wno-unused-variable -Wformat -coverage --coverage -fprofile-arcs -ftest-coverage",
+      "-c -S -E -g -g0 -g1 -g2 -g3 -ggdb -O -O0 -O1 -O2 -O3 -Os -Og -Ofast -Wall -Wextra -Werror -Wpedantic -pedantic -pedantic-errors -w -shared -static -fPIC -fpic -fPIE -pie -pthread -s -M -MM -MD -MMD -MP -pipe -march=native -m32 -m64 -fsyntax-only -dM -dD -dN -P -H -C -Wno-deprecated -Wno-deprecated-declarations -Wno-unused-result -Wno-sign-compare -Wno-format -Wno-error -Wno-missing-field-initializers -Wno-implicit-fallthrough -Wno-unknown-pragmas -Wno-pointer-sign -Wundef -Wcast-align -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes -Wmissing-declarations -Wold-style-cast -Woverloaded-virtual -Wnon-virtual-dtor -Wsign-conversion -Wnull-dereference -Wduplicated-cond -Wlogical-op -Wdouble-promotion -Wuninitialized -Wunused -Wformat=2 -Weverything -Werror=format-security -Wimplicit-fallthrough -Wvla -fno-strict-aliasing -fno-omit-frame-pointer -fno-common -fno-builtin -fno-inline -fno-stack-protector -fstack-protector-strong -fstack-protector -fdata-sections -ffunction-sections -fvisibility=hidden -fdiagnostics-color -fdiagnostics-color=always -fdiagnostics-color=never -ftime-report -fwrapv -ftrapv -fanalyzer -fmax-errors=1 -ferror-limit=1 -fprofile-instr-generate -fcoverage-mapping -ffast-math -funroll-loops -ftree-vectorize -fverbose-asm -masm=intel -mavx2 -msse4.2 -mcpu=native -print-search-dirs -print-libgcc-file-name -print-multiarch -no-pie -nodefaultlibs -O4 -Oz -fsyntax-only -v -nostdlib -nostartfiles -ffreestanding -flto -lm -lpthread -ldl -lrt -lstdc++ -lz -lssl -lcrypto -lncurses -lreadline -lcurl -lsqlite3 -rdynamic -fopenmp -fno-exceptions -fno-rtti -Wshadow -Wconversion -Wno-unused -Wno-unused-parameter -Wno-unused-variable -Wformat -coverage --coverage -fprofile-arcs -ftest-coverage",
     values: {
       write: "-o -MF",
       inside: "-std -D -U -x -l -march -mtune -fsanitize -MT -MQ -fvisibility",
@@ -191,10 +191,11 @@ export const native: ProgramTable = {
     operands: "inside*",
     rule: "compiler"
   }),
-  "nm objdump readelf size addr2line c++filt  ": {
+  "nm objdump readelf size addr2line c++filt": {
     flags:
-      "-a -d -C -g -n -u -D -S -s -h -l -x -W -t -r -e -A -f -p -i --demangle --no-show-raw-insn --defined-only --undefined-only",
-    values: { inside: "-j -M" },
+      "-a -d -C -g -n -u -D -S -s -h -l -x -W -t -r -e -A -f -p -i --demangle --no-show-raw-insn --defined-only --undefined-only --wide --syms --dyn-syms --section-headers --sections --file-headers --file-header --program-headers --segments --headers --dynamic --symbols --all-headers --all --disassemble --disassemble-all --source --line-numbers --full-contents --reloc --relocs --numeric-sort --size-sort --reverse-sort --extern-only --print-size --print-file-name --notes --version-info --histogram --arch-specific --debugging --functions --inlines --pretty-print --basenames --demangle --radix=x --format=sysv --format=berkeley -v -V -P -o -B -H -c",
+    values: { inside: "-j -M --section --start-address --stop-address --hex-dump --string-dump", read: "--exe" },
+    attached: "--debug-dump --dwarf --radix --format --sort --visualize-jumps --disassembler-color --disassemble",
     operands: "read*"
   },
   ar: { style: "bundle", flags: "-r -c -s -t -x -v -u -q -p -d", effect: "workspace_write", operands: "write read*" },
@@ -207,7 +208,7 @@ export const native: ProgramTable = {
     operands: "text*",
     rule: "make"
   },
-  "just task invoke inv mage rake ninja meson scons buck buck2 pants please waf b2 xmake tup": code({
+  "just task invoke inv mage rake ninja buck buck2 pants please waf b2 xmake tup": code({
     tells: "--version -V --list -l --summary --help",
     flags: "-k -n -v -T --verbose --dry-run -s --silent -q --quiet --targets --tests --buildoptions",
     values: { cwd: "-C", inside: "-j --jobs -t", code: "-f --justfile" },
@@ -223,7 +224,8 @@ export const native: ProgramTable = {
   }),
   cmake: code({
     tells: "--version --help --list-presets",
-    flags: "-Wno-dev -Wdev --fresh --verbose --clean-first --trace -N -L -LA --debug-output --log-level=VERBOSE -j",
+    ends: "-E",
+    flags: "-E -Wno-dev -Wdev --fresh --verbose --clean-first --trace -N -L -LA --debug-output --log-level=VERBOSE -j",
     values: {
       code: "-S --preset",
       write: "-B --build --prefix",

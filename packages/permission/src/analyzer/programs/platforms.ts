@@ -9,7 +9,7 @@ export const platforms: ProgramTable = {
     values: { inside: "-f -j --filter --jobs --formatter -F" },
     operands: "inside*"
   }),
-  "wasm-pack sqlc mkdocs mockgen wire gcov lcov doxygen miri": code({
+  "wasm-pack sqlc mkdocs mockgen wire doxygen miri": code({
     tells: "--version -v -V",
     flags:
       "-q -v --tap --release --dev --debug --strict --recursive -r --pretty --timing -b -c -l --list --summary --capture",
@@ -65,19 +65,14 @@ export const platforms: ProgramTable = {
     },
     operands: "inside*"
   }),
-  "jar javap kotlinc scalac": code({
-    flags: "-c -p -v -l -s -private -public",
-    operands: "inside*",
-    values: { inside: "-cp -classpath", write: "-d" }
-  }),
   dotnet: {
     tells: "--version --info --list-sdks --list-runtimes",
     subcommands: {
-      "build test run clean restore format": code({
-        flags: "--no-restore --no-build --nologo --verify-no-changes --no-incremental --force -q --include-generated",
+      "build test run clean restore format publish pack watch": code({
+        flags: "--locked-mode --self-contained --no-self-contained --no-dependencies --disable-parallel --include-symbols --no-launch-profile --blame --list-tests --no-cache --use-lock-file --force-evaluate --interactive=false --no-hot-reload --restore --sc --no-restore --no-build --nologo --verify-no-changes --no-incremental --force -q --include-generated",
         values: {
           inside:
-            "-c --configuration -v --verbosity -f --framework --filter -l --logger -r --runtime --diagnostics --severity --collect",
+            "-c --configuration -v --verbosity -f --framework --filter -l --logger -r --runtime --diagnostics --severity --collect -a --arch --os --version-suffix --launch-profile --include --exclude --blame-hang-timeout --tl",
           code: "--project -s --settings",
           write: "-o --output --results-directory"
         },
@@ -89,7 +84,30 @@ export const platforms: ProgramTable = {
         values: { inside: "-n --name", write: "-o --output" },
         effect: "workspace_write"
       },
-      "publish nuget tool pack ef workload": { effect: "network", style: "none", operands: "text*" }
+      ef: {
+        subcommands: {
+          migrations: {
+            subcommands: {
+              "add list remove script has-pending-model-changes": code({
+                flags: "--no-build --json -v --verbose --idempotent --force -f --no-connect",
+                values: { inside: "-c --context -n --namespace --framework --configuration", code: "-p --project -s --startup-project", write: "-o --output-dir --output" },
+                operands: "inside*"
+              }),
+              "*": { effect: "system", style: "none", operands: "text*" }
+            }
+          },
+          dbcontext: { subcommands: { "list info": code({ flags: "--no-build --json", values: { code: "-p --project -s --startup-project" } }), "*": { effect: "system", style: "none", operands: "text*" } } },
+          "*": { effect: "system", style: "none", operands: "text*" }
+        }
+      },
+      tool: {
+        subcommands: {
+          restore: code({ flags: "-v", rule: "netUse" }),
+          list: { flags: "-g --global --local" },
+          "*": { effect: "network", style: "none", operands: "text*" }
+        }
+      },
+      "nuget workload": { effect: "network", style: "none", operands: "text*" }
     }
   },
   "bundle bundler": {
@@ -102,6 +120,9 @@ export const platforms: ProgramTable = {
         rule: "netUse"
       }),
       "list show info outdated": { operands: "text*", flags: "--paths" },
+      "version platform env": { flags: "--ruby" },
+      lock: code({ flags: "--local --normalize-platforms", values: { inside: "--add-platform --remove-platform" }, rule: "netUse" }),
+      binstubs: code({ operands: "inside*", flags: "--all --force" }),
       "*": { effect: "network", style: "none", operands: "text*" }
     }
   },
@@ -119,7 +140,15 @@ export const platforms: ProgramTable = {
   rails: {
     tells: "--version -v",
     subcommands: {
-      "test routes stats notes about": code({ operands: "inside*", flags: "-v", values: { inside: "-n -c -g" } }),
+      "test routes stats notes about spec middleware initializers zeitwerk:check assets:precompile assets:clean assets:clobber tmp:clear log:clear tmp:create time:zones:all test:all test:system": code({
+        operands: "inside*",
+        flags: "-v -d -b -f --expanded --fail-fast --verbose",
+        values: { inside: "-n -c -g -e --name --seed -s" }
+      }),
+      "generate g destroy d": code({
+        operands: "inside*",
+        flags: "--skip --force --pretend --no-test-framework --skip-routes --no-helper --no-assets --no-migration --no-fixture --api -f -s -p -q --no-timestamps --skip-migration"
+      }),
       "*": { effect: "system", style: "none", operands: "text*" }
     }
   },
@@ -127,6 +156,8 @@ export const platforms: ProgramTable = {
     tells: "--version",
     subcommands: {
       "list env which contents": { operands: "text*", flags: "-l --local" },
+      build: code({ flags: "--strict --force -q", values: { write: "-o --output", cwd: "-C" }, operands: "code" }),
+      "specification spec dependency stale environment help": { operands: "text*", flags: "-l --local --ruby" },
       "*": { effect: "network", style: "none", operands: "text*" }
     }
   },
@@ -179,17 +210,6 @@ export const platforms: ProgramTable = {
       "*": { effect: "unknown_code", style: "none", operands: "text*" }
     }
   }),
-  "rebar3 stack cabal dune opam zig nim crystal flutter dart haxe elm gleam v odin spago": code({
-    tells: "--version version",
-    subcommands: {
-      "build test check run fmt format analyze compile clean eunit ct dialyzer exec runtest": code({
-        flags: "-v --verbose --release -c --watch=false --test --fast --pedantic",
-        values: { inside: "--filter -p -j" },
-        operands: "inside*"
-      }),
-      "*": { effect: "unknown_code", style: "none", operands: "text*" }
-    }
-  }),
   "shellcheck shfmt hadolint actionlint markdown-link-check ajv spectral redocly buildifier taplo  tflint tfsec checkov kubeval kubeconform helm-docs":
     {
       tells: "--version -V",
@@ -206,18 +226,20 @@ export const platforms: ProgramTable = {
   },
   pandoc: {
     tells: "--version",
-    flags: "-s --standalone --toc --number-sections --mathjax",
+    flags:
+      "-s --standalone --toc --number-sections --mathjax -N -C --citeproc --embed-resources --self-contained --katex --listings --table-of-contents --no-highlight --section-divs --file-scope --preserve-tabs --reference-links --ascii --incremental --strip-comments --sandbox --verbose --quiet --list-of-figures --list-of-tables --html-q-tags --list-input-formats --list-output-formats --list-extensions --list-highlight-styles",
     values: {
-      inside: "-f -t -r -w --from --to --read --write -V -M --metadata --wrap --columns --toc-depth",
-      read: "--css --bibliography --csl",
-      write: "-o --output"
+      inside: "-f -t -r -w --from --to --read --write -V -M --metadata --wrap --columns --toc-depth --shift-heading-level-by --highlight-style --pdf-engine --slide-level --eol --dpi --resource-path --top-level-division --markdown-headings --split-level --id-prefix --title-prefix -T",
+      read: "--css --bibliography --csl -c -H -B -A --include-in-header --include-before-body --include-after-body --reference-doc --metadata-file --epub-cover-image --abbreviations",
+      write: "-o --output --extract-media",
+      code: "--lua-filter --template -L -d --defaults"
     },
     operands: "inside*"
   },
   "pdflatex xelatex lualatex latexmk": code({
     tells: "--version",
     style: "single",
-    flags: "-halt-on-error -pdf -c -C -file-line-error -draftmode -quiet",
+    flags: "-cd -f -g -silent -xelatex -lualatex -pdfxe -pdflua -pdfdvi -ps -dvi -bibtex -nobibtex -gg -time -recorder -no-shell-escape -interaction=nonstopmode -interaction=batchmode -synctex=1 -halt-on-error -pdf -c -C -file-line-error -draftmode -quiet",
     values: { inside: "-interaction -jobname", write: "-output-directory -outdir" },
     operands: "inside*",
     rule: "reporters"

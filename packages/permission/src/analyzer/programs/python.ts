@@ -47,7 +47,7 @@ export const python: ProgramTable = {
         inside:
           "--select --ignore --extend-select --extend-ignore -l --line-length --max-line-length --max-complexity --target-version -t --output-format --format --disable --enable --python-version --platform --exclude --extend-exclude --force-exclude --include --severity-level --pythonversion --level -j --jobs --fail-under --follow-imports --skip -L --profile -m --module --package -p --per-file-ignores --line-ranges --multi-line --src --known-first-party --disable-error-code --enable-error-code --stdin-filename --color -f --style",
         code: "--config --config-file --rcfile --settings-path --project --ignore-words ",
-        write: "--cache-dir --junit-xml --output-file --html-report --txt-report --any-exprs-report"
+        write: "-o --cache-dir --junit-xml --output-file --html-report --txt-report --any-exprs-report"
       },
       operands: "inside*"
     }),
@@ -89,7 +89,7 @@ export const python: ProgramTable = {
       },
       "install sync": {
         flags:
-          "--no-root --no-dev --sync --all-extras --only-root --frozen --locked --no-interaction --dev --deploy --all-groups --no-install-project --quiet -q --all-packages",
+          "--no-root --no-dev --sync --all-extras --only-root --frozen-lockfile --no-lock --no-self --no-editable --check --clean --prod -d -G --frozen --locked --no-interaction --dev --deploy --all-groups --no-install-project --quiet -q --all-packages",
         values: { inside: "--with --without --only -E --extras --extra --group" },
         effect: "project_code",
         rule: "netUse"
@@ -145,7 +145,7 @@ export const python: ProgramTable = {
     }
   }),
   virtualenv: { operands: "write*", flags: "-q ", values: { inside: "-p --python" }, effect: "workspace_write" },
-  "django-admin manage.py alembic flask uvicorn gunicorn celery streamlit jupyter ipython pipx twine": {
+  "django-admin manage.py alembic flask uvicorn gunicorn celery streamlit ipython pipx twine": {
     tells: "--version",
     effect: "unknown_code",
     style: "none",

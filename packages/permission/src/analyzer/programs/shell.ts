@@ -36,8 +36,9 @@ export const shell: ProgramTable = {
   valgrind: {
     tells: "--version --help",
     flags: "-q -v --quiet --verbose",
+    values: { write: "--log-file --xml-file --callgrind-out-file --massif-out-file --cachegrind-out-file --dhat-out-file" },
     attached:
-      "--leak-check --show-leak-kinds --track-origins --error-exitcode --tool --num-callers --errors-for-leak-kinds --suppressions",
+      "--xml --child-silent-after-fork --trace-children --gen-suppressions --undef-value-errors --cache-sim --branch-sim --time-unit --max-snapshots --leak-resolution --keep-stacktraces --exit-on-first-error --leak-check --show-leak-kinds --track-origins --error-exitcode --tool --num-callers --errors-for-leak-kinds --suppressions",
     runs: "program"
   },
   perf: {
@@ -72,7 +73,7 @@ export const shell: ProgramTable = {
     style: "none",
     operands: "text*"
   },
-  "setsid watch parallel entr script expect strace ltrace gdb lldb rr at batch tmux screen dbus-run-session xvfb-run faketime fakeroot proot socat":
+  "setsid watch entr expect strace ltrace gdb lldb rr at batch tmux screen dbus-run-session xvfb-run faketime fakeroot proot socat":
     {
       effect: "unknown_code",
       because: "starts programs in a way that is not followed",
@@ -121,21 +122,28 @@ export const shell: ProgramTable = {
   },
   perl: {
     tells: "-v --version -V",
-    flags: "-n -p -w -W -l -a -0 -00 -0777 -CSD -t",
-    values: { text: "-e -E -F" },
+    flags: "-n -p -w -W -l -a -c -0 -00 -0777 -CSD -t",
+    values: { text: "-e -E -F -M -m" },
     attached: "-i",
     ordered: true,
     rule: "perl"
   },
   ruby: {
     tells: "--version -v",
-    flags: "-w -c -W0",
-    values: { text: "-e", code: "-I" },
+    flags: "-w -c -W0 -n -p -a -l",
+    values: { text: "-e -r -F", code: "-I" },
+    attached: "-i",
     ordered: true,
     rule: "ruby"
   },
-  php: { tells: "--version -v -m ", flags: "-l", ordered: true, rule: "ruby" },
-  "lua luajit Rscript julia elixir iex escript ghci runghc  scala groovy kotlin clojure clj racket guile sbcl tclsh wish osascript fish csh tcsh pwsh powershell busybox toybox":
+  php: {
+    tells: "--version -v -m --ini",
+    flags: "-l -n",
+    values: { text: "-r" },
+    ordered: true,
+    rule: "php"
+  },
+  "iex escript ghci runghc scala groovy kotlin racket guile sbcl tclsh wish osascript fish csh tcsh pwsh powershell busybox toybox":
     { tells: "--version -v", effect: "unknown_code", style: "none", operands: "text*" },
 
   // The system, asked.
@@ -243,8 +251,9 @@ export const shell: ProgramTable = {
   },
   pygmentize: { flags: "-g", values: { text: "-l -f -O -P" }, operands: "read*" },
   "csvcut csvlook csvgrep csvstat csvsort csvjson in2csv": {
-    flags: "-n -r -i",
-    values: { text: "-c -C -d -m -y" },
+    flags:
+      "-n -r -i -a -H -I -H -S --names --count --null --nulls --unique --min --max --mean --median --stdev --sum --len --freq --type --csv --json --reverse --no-header-row --no-inference --invert-match --any-match -K --snifflimit --write-sheets --linenumbers -l --stream -k --no-doublequote --no-number-ellipsis",
+    values: { text: "-c -C -d -m -y --columns --not-columns --delimiter --match --regex --max-rows --max-columns --max-column-width --freq-count --format -f -e --encoding --sheet --indent --key -q -t -p" },
     operands: "read*"
   },
   "clear reset tput stty": { style: "none", operands: "text*" },
@@ -282,11 +291,13 @@ export const shell: ProgramTable = {
     operands: "text*",
     rule: "curl"
   },
-  "docker podman nerdctl buildah docker-compose docker-machine oc k9s minikube kind k3d kustomize skaffold argocd istioctl flux terragrunt pulumi cdk cdktf sam serverless sls ansible ansible-playbook ansible-galaxy vagrant packer vault consul nomad":
+  "docker podman nerdctl buildah docker-compose docker-machine oc k9s minikube kind k3d skaffold argocd istioctl flux terragrunt pulumi cdk cdktf sam serverless sls ansible ansible-playbook ansible-galaxy vagrant packer vault consul nomad":
     { tells: "--version version", effect: "system", style: "none", operands: "text*" },
   helm: {
     tells: "version --version",
     subcommands: {
+      version: { flags: "--short --client -c", values: { text: "--template" } },
+      "env": { operands: "text*" },
       "template lint": {
         flags: "--debug --strict --include-crds --skip-tests --quiet",
         values: {
@@ -314,9 +325,9 @@ export const shell: ProgramTable = {
       version: {}
     }
   },
-  "psql pg_dump pg_restore createdb dropdb mysql mysqldump mysqladmin mariadb mongo mongosh mongodump redis-cli sqlite3 sqlite sqlcmd sqlplus clickhouse-client cqlsh influx etcdctl rabbitmqctl kafka-topics":
+  "psql pg_dump pg_restore createdb dropdb mysql mysqldump mysqladmin mariadb mongo mongosh mongodump redis-cli sqlite sqlcmd sqlplus clickhouse-client cqlsh influx etcdctl rabbitmqctl kafka-topics":
     { tells: "--version", effect: "system", style: "none", operands: "text*" },
-  "gpg gpg2 ssh-keygen ssh-add ssh-agent ssh-keyscan keytool certutil age sops pass secret-tool security keychain op bw gnome-keyring":
+  "gpg gpg2 ssh-add ssh-agent ssh-keyscan keytool certutil age sops pass secret-tool security keychain op bw gnome-keyring":
     { tells: "--version version", effect: "secret", style: "none", operands: "text*" },
   openssl: {
     tells: "--version version",
@@ -327,6 +338,23 @@ export const shell: ProgramTable = {
           "-noout -subject -issuer -dates -enddate -startdate -text -fingerprint -serial -sha256 -sha1 -ext -purpose",
         values: { read: "-in", text: "-inform -nameopt -checkend -ext" }
       },
+      "genrsa genpkey gendsa ecparam": {
+        style: "single",
+        flags: "-genkey -noout -quiet -f4 -3 -verbose",
+        values: { write: "-out", text: "-algorithm -pkeyopt -name -outform -param_enc -conv_form" },
+        operands: "text",
+        effect: "workspace_write",
+        rule: "keyMaker"
+      },
+      req: {
+        style: "single",
+        flags: "-x509 -new -nodes -noenc -batch -sha256 -sha384 -sha512 -utf8 -newhdr -noout -text -verify -subject",
+        values: { write: "-out -keyout", read: "-in -key", text: "-newkey -days -subj -addext -set_serial -pkeyopt -outform -inform -nameopt -keyform" },
+        effect: "workspace_write",
+        rule: "keyMaker"
+      },
+      "verify crl": { style: "single", flags: "-noout -text -verbose -show_chain", values: { read: "-CAfile -untrusted -in" }, operands: "read*" },
+      "ciphers list errstr": { flags: "-v -V -s -1 -tls1_2 -tls1_3", operands: "text*" },
       rand: { style: "single", flags: "-hex -base64", values: { write: "-out" }, operands: "text" },
       "dgst sha256 sha1 md5 sha512": {
         style: "single",

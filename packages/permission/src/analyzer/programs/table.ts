@@ -1,8 +1,11 @@
 /** The built-in table: what is known about programs. */
 import type { ProgramTable } from "../ProgramEntry.js"
+import { devtools } from "./devtools.js"
 import { files } from "./files.js"
 import { git } from "./git.js"
 import { javascript } from "./javascript.js"
+import { languages } from "./languages.js"
+import { media } from "./media.js"
 import { native } from "./native.js"
 import { packages } from "./packages.js"
 import { platforms } from "./platforms.js"
@@ -20,7 +23,10 @@ export const areas: ReadonlyArray<ProgramTable> = [
   javascript,
   python,
   native,
-  platforms
+  platforms,
+  languages,
+  devtools,
+  media
 ]
 
 export const builtIn: ProgramTable = Object.assign({}, ...areas)

@@ -71,14 +71,14 @@ export const text: ProgramTable = {
   },
   yq: {
     flags:
-      "-r -P -e -n -M -C -N -j --prettyPrint --exit-status --null-input --no-colors --colors --no-doc --unwrapScalar --tojson --raw-output",
+      "-y -Y -s -S -c --yaml-output --yaml-roundtrip --slurp --compact-output --sort-keys -r -P -e -n -M -C -N -j --prettyPrint --exit-status --null-input --no-colors --colors --no-doc --unwrapScalar --tojson --raw-output",
     values: { text: "-o -p -I --output-format --input-format --indent" },
-    effectWith: { "-i --inplace": "workspace_write" },
-    operandsWith: { "-i --inplace": "text write*" },
+    effectWith: { "-i --inplace --in-place": "workspace_write" },
+    operandsWith: { "-i --inplace --in-place": "text write*" },
     operands: "text read*",
     rule: "yqCommand"
   },
-  "xmllint xmlstarlet": {
+  xmllint: {
     flags: "--noout --format --recover --html --nonet --valid --noblanks --huge --pretty",
     values: { text: "--xpath --encode", read: "--schema --dtdvalid --relaxng", write: "--output -o" },
     operands: "read*"
@@ -160,7 +160,6 @@ export const text: ProgramTable = {
     operands: "read*"
   },
   "dos2unix unix2dos": { attached: "-i --info", flags: "-q -k -f", operands: "write*" },
-  envsubst: { flags: "-v", operands: "text*", effect: "secret", because: "may put any variable into its output" },
   "less more most": { flags: "-R -F -X -S -N -i -r -e -M", operands: "read*", rule: "pager" },
   mlr: {
     tells: "--version",
@@ -179,8 +178,7 @@ export const text: ProgramTable = {
     },
     operands: "stat*"
   },
-  hyperfine: { effect: "unknown_code" },
-  "vim vi nvim emacs nano ed ex view pico joe micro helix hx code subl": {
+  "vim vi nvim emacs nano ex view pico joe micro helix hx code subl": {
     effect: "unknown_code",
     because: "is an editor that runs commands of its own",
     style: "none",

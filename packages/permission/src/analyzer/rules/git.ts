@@ -143,6 +143,8 @@ const reset: Rule = (call, parsed) => {
 }
 
 const gitRemove: Rule = (call, parsed) => {
+  if (has(parsed, "-f", "--force") && !has(parsed, "--cached", "-n", "--dry-run"))
+    effect(call, "destructive", "deletes files also when their changes are in no commit")
   for (const it of parsed.operands) {
     const text = show(it)
     if (!has(parsed, "--cached", "-n", "--dry-run")) touch(call.run, call.shell, it, "delete", call.name)

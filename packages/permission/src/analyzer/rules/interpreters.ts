@@ -11,6 +11,7 @@ import type { Rule } from "../rules.js"
 import { anyReachesBeyond, reachesBeyond } from "../tasks.js"
 import { isOpen, literal, show, textOf, unknownText, type Value } from "../values.js"
 import { emptied } from "./files.js"
+import { profiled } from "./workshop.js"
 
 const inside = (call: Call, words: ReadonlyArray<Value>): void => {
   for (const it of words) keepInside(call.run, call.shell, it, call.name)
@@ -153,6 +154,10 @@ const python: Rule = (call, parsed) => {
   const name = textOf(module)
   if (name === undefined) {
     refuse(call, "unknown_code", "which module runs is not known")
+    return same(call.shell)
+  }
+  if (name === "cProfile" || name === "profile") {
+    profiled(call, parsed.rest)
     return same(call.shell)
   }
   const known = pythonModules[name]

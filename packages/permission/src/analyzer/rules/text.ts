@@ -393,5 +393,6 @@ export const rules: Readonly<Record<string, Rule>> = {
   miller,
   sed,
   awk,
-  jq
+  jq,
+  jqFilter
 }

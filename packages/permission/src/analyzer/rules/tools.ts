@@ -7,6 +7,7 @@ import type { Rule } from "../rules.js"
 import { anyReachesBeyond, nameOf } from "../tasks.js"
 import { literal, show, textOf, type Value } from "../values.js"
 import { ownOptions, publishes } from "./project.js"
+import { cmakeTool, setScript } from "./workshop.js"
 
 const inside = (call: Call, words: ReadonlyArray<Value>): void => {
   for (const it of words) keepInside(call.run, call.shell, it, call.name)
@@ -80,10 +81,12 @@ const npmPackage: Rule = (call, parsed) => {
       !/^(type|name|version|description|license|private|author|keywords|sideEffects|homepage|engines\.\w+)(\[\d*\])?=/.test(
         show(it)
       )
+      && !setScript(call, it)
     ) {
       effect(call, "unknown_code", `changes what the project runs: ${quote(show(it))}`)
     }
   }
+  touch(call.run, call.shell, literal("package.json"), "write", call.name)
   effect(call, "workspace_write")
   return same(call.shell)
 }
@@ -188,6 +191,10 @@ const compiler: Rule = (call, parsed) => {
 
 /** A cache entry of cmake may name a compiler, a launcher, a place to install to. */
 const cmakeDefines: Rule = (call, parsed) => {
+  if (has(parsed, "-E")) {
+    cmakeTool(call, parsed.rest)
+    return same(call.shell)
+  }
   for (const it of [...parsed.operands, ...parsed.options.flatMap(({ value }) => (value === undefined ? [] : [value]))])
     if (/^install/.test(show(it))) effect(call, "system", "installs")
   if (has(parsed, "--install") && !has(parsed, "--prefix")) effect(call, "system", "installs")
