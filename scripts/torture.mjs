@@ -276,8 +276,7 @@ const oneCase = async (name, kind, point, seed, reference) => {
   const random = numbers(seed)
   try {
     const killed = await kinds[kind]({ world, point, random, reference })
-    const ended = count(journalOf(world.database()), "goal_completed") > 0
-    const resumed = ended ? undefined : await resume(world)
+    const resumed = killed?.code === 0 ? undefined : await resume(world)
     // An agent that dies has had its turn.
     const { found } = await wrong(world, reference, kind === "agent" ? 3 : 2)
     if (found.length === 0) return undefined

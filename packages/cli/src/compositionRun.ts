@@ -7,8 +7,10 @@ import * as CommandPoller from "@driver/runtime/CommandPoller"
 import { Driver } from "@driver/runtime/Driver"
 import { EventSink } from "@driver/runtime/EventSink"
 import { GoalRow, GoalStore } from "@driver/runtime/GoalStore"
+import { Journal } from "@driver/runtime/Journal"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
+import * as Arr from "effect/Array"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -53,6 +55,7 @@ export const runLayer = (
           const events = yield* EventSink
           const approvals = yield* Approvals
           const store = yield* GoalStore
+          const journal = yield* Journal
           // Goals run in the caller's fibers, which this layer was not built in.
           const tracer = yield* Effect.tracer
           // What `driver pause`, `steer` and the like ask in other processes.
@@ -84,6 +87,19 @@ export const runLayer = (
                 )
               : Effect.void
 
+          /** How the goal has ended, as its journal says. */
+          const endOf = (goal: Goal) =>
+            Effect.gen(function* () {
+              const records = yield* journal.read(goal.id)
+              const last = Arr.findLast(records, ({ entry }) => entry._tag === "GoalCompleted")
+              if (Option.isNone(last) || last.value.entry._tag !== "GoalCompleted") {
+                return yield* new RunError({ detail: `The journal of goal ${goal.id} does not say how it ended` })
+              }
+              const { outcome } = last.value.entry
+              yield* ended(outcome)
+              return outcome
+            })
+
           return {
             notes: yield* sandboxNotes,
             run: (goal, options) =>
@@ -104,12 +120,20 @@ export const runLayer = (
                   ),
                   () => Effect.sync(() => running.delete(goal.id))
                 )
-                const started = driver.spawn(goal, { account: settings.config.account })
+                const before = yield* store.get(goal.id)
+                const started = driver.spawn(goal, {
+                  account: settings.config.account,
+                  unlessEnded: Option.exists(before, ({ state }) => state === "running")
+                })
                 const outcome = yield* Effect.uninterruptibleMask((restore) =>
                   Effect.flatMap(started, (handle) =>
                     restore(Effect.zipRight(list(goal), handle.await)).pipe(Effect.onError(() => handle.cancel))
                   )
-                ).pipe(Effect.ensuring(events.flush))
+                ).pipe(
+                  // A driver died between the goal's end and the list of goals.
+                  Effect.catchTag("GoalHasEnded", () => endOf(goal)),
+                  Effect.ensuring(events.flush)
+                )
                 return outcome
               }).pipe(
                 Effect.scoped,

@@ -46,9 +46,6 @@ export const fallAsleep = (run: GoalRun, state: LoopState, { parked, reason, tic
     )
   })
 
-/** How often a parked goal whose time has come asks whether another one's probe went through. */
-const askAgainAfter = Duration.seconds(5)
-
 /** Waits for what is left of the sleep. */
 export const sleepingStep = (
   run: GoalRun,
@@ -80,6 +77,6 @@ const whenOpen = (control: GoalControl.GoalControl): Effect.Effect<void, never, 
     const closed = yield* accountClosed(control)
     if (Option.isNone(closed)) return
     const now = yield* Clock.currentTimeMillis
-    yield* Effect.sleep(Duration.min(Duration.millis(Math.max(1, closed.value.until - now)), askAgainAfter))
+    yield* Effect.sleep(Duration.millis(Math.max(1, closed.value.until - now)))
     yield* whenOpen(control)
   })

@@ -137,8 +137,9 @@ export const git: ProgramTable = {
         operands: "text*"
       },
       "cat-file": {
-        attached: "--batch --batch-check --batch-command",
+        attached: "--batch-check",
         flags: "-p -t -s -e --batch-all-objects --unordered --buffer --follow-symlinks", operands: "text*", rule: "gitRevisions" },
+      "verify-pack": { flags: "-v -s --verbose --stat-only", operands: "read*" },
       "count-objects": { flags: "-v -H -vH --verbose --human-readable" },
       "check-ignore": { flags: "-q -v -n -z --quiet --verbose --non-matching --no-index", operands: "text*" },
       "check-attr": { flags: "-a -z --all --cached", values: { text: "--source" }, operands: "text*" },
