@@ -17,6 +17,7 @@ import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { ensureInstalled, root } from "./ensure-installed.mjs"
+import { startPostgres } from "./torture/postgres.mjs"
 
 ensureInstalled()
 const { values: options } = parseArgs({
@@ -76,7 +77,8 @@ const numbers = (seed) => {
   }
 }
 
-const makeWorld = () => {
+/** `postgres`: a database of it instead of a file. */
+const makeWorld = (postgres) => {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), "driver-torture-")))
   const repository = join(directory, "repository")
   for (const name of ["repository", "home", "tmp"]) mkdirSync(join(directory, name))
@@ -100,7 +102,11 @@ const makeWorld = () => {
   git("commit", "-q", "-m", "Begin")
   writeFileSync(join(repository, "goal.yaml"), goal)
   writeFileSync(join(repository, "scenario.json"), JSON.stringify(scenario))
-  writeFileSync(join(repository, "driver.yaml"), "agent: { kind: stub, scenario: scenario.json }\n")
+  const store = postgres === undefined ? undefined : postgres.newDatabase()
+  writeFileSync(
+    join(repository, "driver.yaml"),
+    `agent: { kind: stub, scenario: scenario.json }\n${store === undefined ? "" : `store: { postgres: "${store.url}" }\n`}`
+  )
 
   /** Runs `driver`; `during` may disturb it. */
   const run = async (args, extra = {}, during = async () => {}) => {
@@ -117,8 +123,7 @@ const makeWorld = () => {
     }
     const ended = new Promise((done) => child.on("close", (code, signal) => done({ code: code ?? signal, ...output })))
     const late = setTimeout(() => child.kill("SIGKILL"), 120_000)
-    await Promise.race([during(child), ended])
-    const result = await ended
+    const [result] = await Promise.all([ended, during(child)])
     clearTimeout(late)
     return result
   }
@@ -126,7 +131,10 @@ const makeWorld = () => {
     if (!existsSync(from)) return undefined
     for (const entry of readdirSync(from, { recursive: true })) if (entry.endsWith(name)) return join(from, entry)
   }
-  return { directory, repository, env, git, run, find, database: () => find("driver.sqlite") }
+  const database = () => find("driver.sqlite")
+  /** What the journal holds, read past the driver. */
+  const journal = () => (store === undefined ? journalOf(database()) : journalIn(store))
+  return { directory, repository, env, git, run, find, database, journal }
 }
 
 const pause = (millis) => new Promise((done) => setTimeout(done, millis))
@@ -166,18 +174,33 @@ const journalOf = (file) => {
   }
 }
 
+const journalIn = (store) => {
+  try {
+    return store
+      .query(`SELECT sequence, kind, entry FROM driver_journal WHERE goal_id = '${goalId}' ORDER BY sequence`)
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => {
+        const [sequence, kind, ...entry] = line.split("\t")
+        return { sequence: Number(sequence), kind, entry: entry.join("\t") }
+      })
+  } catch {
+    return []
+  }
+}
+
 const count = (records, kind) => records.filter((it) => it.kind === kind).length
 
 /** Lets the goal go on until it has ended, as a person would. */
 const resume = async (world) => {
-  const known = count(journalOf(world.database()), "run_started") > 0
+  const known = count(world.journal(), "run_started") > 0
   return world.run(known ? ["resume", "--all", "--json"] : ["run", "goal.yaml", "--json"])
 }
 
 /** What is wrong with what is left, a sentence each. */
 const wrong = async (world, reference, maxTurns = 2) => {
   const found = []
-  const records = journalOf(world.database())
+  const records = world.journal()
   const say = (condition, text) => condition || found.push(text)
   say(count(records, "goal_completed") === 1, `${count(records, "goal_completed")} goal_completed`)
   say(count(records, "goal_started") === 1, `${count(records, "goal_started")} goal_started`)
@@ -263,6 +286,12 @@ const kinds = {
     const pages = reference.emptyPages + Math.floor(random() * (reference.pages - reference.emptyPages))
     return world.run(start, mortal(":", { TORTURE_PAGES: String(Math.max(1, pages)) }))
   },
+  /** The database's server is restarted as after a crash of it. */
+  postgres: ({ world, random, reference, postgres }) =>
+    world.run(start, {}, async () => {
+      await pause(300 + random() * reference.millis)
+      postgres.restart()
+    }),
   /** git's locks are left by the git that died with the driver. */
   gitlock: async ({ world, point }) => {
     await world.run(start, mortal(point))
@@ -271,11 +300,11 @@ const kinds = {
   }
 }
 
-const oneCase = async (name, kind, point, seed, reference) => {
-  const world = makeWorld()
+const oneCase = async (name, kind, point, seed, reference, postgres) => {
+  const world = makeWorld(postgres)
   const random = numbers(seed)
   try {
-    const killed = await kinds[kind]({ world, point, random, reference })
+    const killed = await kinds[kind]({ world, point, random, reference, postgres })
     const resumed = killed?.code === 0 ? undefined : await resume(world)
     // An agent that dies has had its turn.
     const { found } = await wrong(world, reference, kind === "agent" ? 3 : 2)
@@ -326,10 +355,12 @@ const random = numbers(Number(options.seed))
 /** How often each kind comes, out of 20 or so; a full disk is waited for, a minute long. */
 const weights = { boundary: 8, time: 5, twice: 2, agent: 2, gitlock: 2, busy: 1 }
 const names = Object.keys(kinds).filter((it) => options.only === undefined || it === options.only)
+/** Run one after the other, at the end: they share a server. */
+const restarts = options.only === "postgres" ? points : options.only === undefined && points >= 100 ? 5 : 0
 const wheel = names.flatMap((name) => Array(options.only === undefined ? (weights[name] ?? 0) : 1).fill(name))
 const cases = []
 const rounds = {}
-for (let index = 0; cases.length < points; index++) {
+for (let index = 0; cases.length < points - restarts; index++) {
   // The wheel is gone round in steps that mix the kinds.
   const kind =
     options.only === undefined && points >= 100 && index % 50 === 25 ? "full" : wheel[(index * 7) % wheel.length]
@@ -355,6 +386,22 @@ const worker = async () => {
   }
 }
 await Promise.all(Array.from({ length: Number(options.jobs) }, worker))
+const server = restarts === 0 ? undefined : await startPostgres()
+if (server !== undefined) {
+  try {
+    for (let index = 0; index < restarts; index++) {
+      const seed = Math.floor(random() * 2 ** 32)
+      cases.push({ kind: "postgres" })
+      const failure = await oneCase(`postgres seed ${seed}`, "postgres", "", seed, reference, server)
+      if (failure !== undefined) {
+        failures.push(failure)
+        console.log(`✗ ${failure}`)
+      }
+    }
+  } finally {
+    server.stop()
+  }
+} else if (restarts > 0) console.log("there is no PostgreSQL to restart: skipped")
 const seconds = ((performance.now() - began) / 1000).toFixed(1)
 const tally = names.map((kind) => `${cases.filter((it) => it.kind === kind).length} ${kind}`).join(", ")
 console.log(

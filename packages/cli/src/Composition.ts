@@ -46,7 +46,7 @@ import { consumersOf } from "./compositionEvents.js"
 import { runLayer } from "./compositionRun.js"
 import { deciderLayer, decideTimeout } from "./deciderLayer.js"
 import { gateEnvironment } from "./Environment.js"
-import { gateDirectory } from "./gateDirectory.js"
+import { GateDirectory } from "./gateDirectory.js"
 import * as LanguageModels from "./LanguageModels.js"
 import { leaseOwner, liveness } from "./leaseOwner.js"
 import type { RunError } from "./RunGoal.js"
@@ -133,14 +133,16 @@ const gateLayer = <E, R>(settings: Settings, decider: Layer.Layer<PermissionDeci
     Effect.gen(function* () {
       const program = yield* assetPath("driver-gate.mjs")
       return PermissionSocket.layer({
-        directory: yield* gateDirectory(settings.stateDirectory),
+        directory: yield* GateDirectory,
         program: { command: process.execPath, args: [program], env: gateEnvironment(settings.agent.environment) },
         settings: { decideTimeout: decideTimeout(settings) }
       })
     })
   ).pipe(Layer.provide([decider, SocketsLayer]))
 
-export const agentLayer = (settings: Settings): Layer.Layer<Agent, AgentTrouble, Platform | Containment> =>
+export const agentLayer = (
+  settings: Settings
+): Layer.Layer<Agent, AgentTrouble, Platform | Containment | GateDirectory> =>
   Layer.unwrapEffect(
     Effect.gen(function* () {
       const { agent } = settings.config
@@ -221,6 +223,7 @@ export const driverLayer = (settings: Settings, parts: Partial<Parts> = {}) => {
       policiesLayer(settings),
       shared
     ]),
+    Layer.provide(GateDirectory.layer(settings.stateDirectory)),
     Layer.provideMerge(sandboxLayer(settings)),
     // Both ask the system for something, so they do it at the same time.
     Layer.provideMerge(workspaceLayer(settings, parts.git)),
@@ -246,7 +249,13 @@ const probesLayer = (settings: Settings): Layer.Layer<SystemProbes, never, Platf
         Effect.mapError((error) => new ProbeError({ detail: error.message, mend: "mend `store` in driver.yaml" })),
         Effect.provide(platform)
       ),
-      socket: Effect.scoped(Layer.build(gateLayer(settings, PermissionDecider.layerDenyAll()))).pipe(
+      socket: Effect.scoped(
+        Layer.build(
+          gateLayer(settings, PermissionDecider.layerDenyAll()).pipe(
+            Layer.provide(GateDirectory.layer(settings.stateDirectory))
+          )
+        )
+      ).pipe(
         Effect.as(settings.stateDirectory),
         Effect.mapError(
           (error) =>

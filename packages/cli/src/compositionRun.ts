@@ -2,11 +2,12 @@
 import { sweepOrphans } from "@driver/agent/Subprocess"
 import type { Goal, GoalId } from "@driver/domain/Goal"
 import type { GoalOutcome } from "@driver/domain/Outcome"
+import * as Redactor from "@driver/domain/Redactor"
 import { Approvals } from "@driver/permission/Approvals"
 import * as CommandPoller from "@driver/runtime/CommandPoller"
 import { Driver } from "@driver/runtime/Driver"
 import { EventSink } from "@driver/runtime/EventSink"
-import { GoalRow, GoalStore } from "@driver/runtime/GoalStore"
+import { GoalRow, GoalStore, withoutSecrets } from "@driver/runtime/GoalStore"
 import { Journal } from "@driver/runtime/Journal"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
@@ -15,12 +16,19 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type { driverLayer } from "./Composition.js"
 import { metricSinks, relaysLayer, telemetryLayer } from "./compositionEvents.js"
 import * as GoalLock from "./GoalLock.js"
 import { RunError, RunGoal, type RunOptions } from "./RunGoal.js"
 import type { Settings } from "./Settings.js"
 import { sandboxNotes } from "./sandboxLayer.js"
+
+/** A database that is busy or away is waited for, as the goal's journal waits for it. */
+const whileAway = {
+  while: (error: { readonly retryable: boolean }) => error.retryable,
+  schedule: Schedule.intersect(Schedule.spaced("250 millis"), Schedule.recurs(240))
+}
 
 export interface RunLayerOptions {
   /** `driver list` shows the goals, and another driver may go on with them when this one dies. */
@@ -36,6 +44,7 @@ export const runLayer = (
   Layer.unwrapEffect(
     Effect.sync(() => {
       const running = new Map<GoalId, RunOptions>()
+      const redactor = Redactor.make(settings.secrets)
       const observed = Layer.succeed(EventSink, {
         publish: (stored) => {
           const options = running.get(stored.goalId)
@@ -75,7 +84,12 @@ export const runLayer = (
                 submittedAt: undefined
               }))
               yield* store.put(
-                new GoalRow({ ...row, goal, state: "running", submittedAt: row.submittedAt ?? (yield* DateTime.now) })
+                new GoalRow({
+                  ...row,
+                  goal: withoutSecrets(goal, redactor),
+                  state: "running",
+                  submittedAt: row.submittedAt ?? (yield* DateTime.now)
+                })
               )
             })
 
@@ -127,7 +141,15 @@ export const runLayer = (
                 })
                 const outcome = yield* Effect.uninterruptibleMask((restore) =>
                   Effect.flatMap(started, (handle) =>
-                    restore(Effect.zipRight(list(goal), handle.await)).pipe(Effect.onError(() => handle.cancel))
+                    // A goal that cannot be listed goes on when it can: only who interrupts this cancels it.
+                    restore(
+                      Effect.zipRight(
+                        Effect.tapError(Effect.retry(list(goal), whileAway), () =>
+                          Effect.ignore(driver.suspend(goal.id))
+                        ),
+                        handle.await
+                      )
+                    ).pipe(Effect.onInterrupt(() => handle.cancel))
                   )
                 ).pipe(
                   // A driver died between the goal's end and the list of goals.

@@ -1,7 +1,9 @@
 /** A private directory for the gate of this process, and the removal of what killed drivers left of theirs. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { isRunning, startOf } from "./processIdentity.js"
 import { RunError } from "./RunGoal.js"
@@ -27,6 +29,12 @@ export const gateDirectory = (stateDirectory: string): Effect.Effect<string, Run
     }),
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
+
+/** The gate's directory of one runtime, for the gate and for the agent's sandbox, which has to see it. */
+export class GateDirectory extends Context.Tag("@driver/cli/GateDirectory")<GateDirectory, string>() {
+  static readonly layer = (stateDirectory: string): Layer.Layer<GateDirectory, RunError> =>
+    Layer.scoped(this, gateDirectory(stateDirectory))
+}
 
 const ownDirectory = (name: string): string => {
   for (let number = 0; ; number++) {

@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as AllowListProxy from "./AllowListProxyNode.js"
 import { assetPath, type MissingAsset } from "./Assets.js"
-import { gateDirectory } from "./gateDirectory.js"
+import { GateDirectory, gateDirectory } from "./gateDirectory.js"
 import type { RunError } from "./RunGoal.js"
 import type { Settings } from "./Settings.js"
 
@@ -37,13 +37,17 @@ export const sandboxLayer = (settings: Settings): Layer.Layer<Sandbox, RunError 
 export const agentSandboxLayer = (
   settings: Settings,
   binary: string
-): Layer.Layer<Sandbox, MissingAsset | RunError | SandboxUnavailable, Containment | FileSystem.FileSystem> =>
+): Layer.Layer<
+  Sandbox,
+  MissingAsset | RunError | SandboxUnavailable,
+  Containment | FileSystem.FileSystem | GateDirectory
+> =>
   settings.sandbox.agent
     ? Layer.unwrapScoped(
         Effect.gen(function* () {
           const { environment, scenario } = settings.agent
           const { home, hosts, mode } = settings.sandbox
-          const gate = yield* gateDirectory(settings.stateDirectory)
+          const gate = yield* GateDirectory
           const own = environment["CLAUDE_CONFIG_DIR"] ?? join(environment["HOME"] ?? home, ".claude")
           const socket = yield* serve(settings, "agent.sock", [...providerHosts(environment), ...hosts])
           const places = placesOf(settings)

@@ -9,6 +9,7 @@
  */
 import { Goal, GoalId } from "@driver/domain/Goal"
 import { GoalOutcome } from "@driver/domain/Outcome"
+import type { RedactorService } from "@driver/domain/Redactor"
 import { key, optional, tag, WireTime, withDefault } from "@driver/domain/Wire"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -47,6 +48,13 @@ export class GoalRow extends Schema.Class<GoalRow>("GoalRow")({
 }) {
   static readonly FromJson = Schema.parseJson(GoalRow)
 }
+
+/**
+ * The goal as it may be kept: words without secrets. Criteria stay as they are, since they have to be run as they were
+ * meant: a secret belongs into their environment.
+ */
+export const withoutSecrets = (goal: Goal, redactor: RedactorService): Goal =>
+  new Goal({ ...goal, description: redactor.text(goal.description), metadata: redactor.value(goal.metadata) })
 
 export interface Lease {
   readonly goalId: GoalId

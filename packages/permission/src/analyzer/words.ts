@@ -213,7 +213,9 @@ const chunksOf = (context: Context, part: WordPart, quoted: boolean): ReadonlyAr
       visitSubstitutions(context, part)
       checkArithmetic(
         context,
-        part.expression === undefined ? part.text.slice(3, -2) : withoutCommands(part.text.slice(3, -2), part.expression),
+        part.expression === undefined
+          ? part.text.slice(3, -2)
+          : withoutCommands(part.text.slice(3, -2), part.expression),
         part.expression !== undefined
       )
       return expand([hole("number")], quoted)
@@ -227,7 +229,7 @@ const chunksOf = (context: Context, part: WordPart, quoted: boolean): ReadonlyAr
 const withoutCommands = (text: string, node: SyntaxNode): string => {
   let plain = text
   const visit = (it: SyntaxNode): void => {
-    if (it.type === "CommandExpansion" && it.text.startsWith("$(")) plain = plain.replace(it.text, () => "1")
+    if (it.type === "ArithmeticCommandExpansion" && it.text.startsWith("$(")) plain = plain.replace(it.text, () => "1")
     else forEachChild(it, visit)
   }
   visit(node)

@@ -17,7 +17,8 @@ import {
   RaiseTurns,
   Resume,
   Steer,
-  Wake
+  Wake,
+  withoutSecrets
 } from "@driver/runtime/GoalStore"
 import {
   AmbiguousGoal,
@@ -151,7 +152,9 @@ export const make = ({ approvals, feed, hands, insight, store }: GoalsParts): Ef
         )
         if (Either.isLeft(verdict)) return yield* verdict.left
         const submittedAt = yield* DateTime.now
-        const rows = submissions.map((it) => new GoalRow({ ...it, state: "queued", submittedAt }))
+        const rows = submissions.map(
+          (it) => new GoalRow({ ...it, goal: withoutSecrets(it.goal, redactor), state: "queued", submittedAt })
+        )
         const bad = rows.find(({ repository }) => !repository.startsWith("/"))
         if (bad !== undefined) {
           return yield* new SubmitRefused({

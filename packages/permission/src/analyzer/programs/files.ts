@@ -204,7 +204,7 @@ export const files: ProgramTable = {
     rule: "tar"
   },
   zip: {
-    flags: "-d -T -r -q -v -9 -1 -0 -6 -j -u -g -X -y -o -D -l -S --quiet --recurse-paths --symlinks",
+    flags: "-d -r -q -v -9 -1 -0 -6 -j -u -g -X -y -o -D -l -S --quiet --recurse-paths --symlinks",
     values: { text: "-x -i -n --exclude --include" },
     operands: "write read*"
   },

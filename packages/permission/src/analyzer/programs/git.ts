@@ -13,7 +13,7 @@ const logAttached = `${diffAttached} --pretty --format --decorate --branches --t
 
 const log: ProgramEntry = {
   flags: logFlags,
-  values: { text: logText },
+  values: { text: logText, write: "--output" },
   attached: logAttached,
   numeric: true,
   operands: "text*",
@@ -138,7 +138,10 @@ export const git: ProgramTable = {
       },
       "cat-file": {
         attached: "--batch-check",
-        flags: "-p -t -s -e --batch-all-objects --unordered --buffer --follow-symlinks", operands: "text*", rule: "gitRevisions" },
+        flags: "-p -t -s -e --batch-all-objects --unordered --buffer --follow-symlinks",
+        operands: "text*",
+        rule: "gitRevisions"
+      },
       "verify-pack": { flags: "-v -s --verbose --stat-only", operands: "read*" },
       "count-objects": { flags: "-v -H -vH --verbose --human-readable" },
       "check-ignore": { flags: "-q -v -n -z --quiet --verbose --non-matching --no-index", operands: "text*" },

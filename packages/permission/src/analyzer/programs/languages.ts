@@ -7,8 +7,7 @@ const fetches: ProgramEntry = { effect: "network", style: "none", operands: "tex
 const unfollowed: ProgramEntry = { effect: "unknown_code", style: "none", operands: "text*" }
 const runs: ProgramEntry = { ordered: true, runs: "program", effect: "project_code" }
 /** What the lock file or the manifest names. */
-const restores = (flags: string, inside = ""): ProgramEntry =>
-  code({ flags, values: { inside }, rule: "netUse" })
+const restores = (flags: string, inside = ""): ProgramEntry => code({ flags, values: { inside }, rule: "netUse" })
 
 export const languages: ProgramTable = {
   // Languages whose code in an argument is recognised when it only computes and prints.
@@ -49,23 +48,39 @@ export const languages: ProgramTable = {
   },
   julia: {
     tells: "--version -v --help",
-    flags: "-q --quiet -i --color=yes --color=no --startup-file=no --compiled-modules=no --depwarn=yes --check-bounds=yes --project",
+    flags:
+      "-q --quiet -i --color=yes --color=no --startup-file=no --compiled-modules=no --depwarn=yes --check-bounds=yes --project",
     values: { text: "-e -E --eval --print -O -t -p --threads --procs --optimize", code: "--project" },
     ordered: true,
     rule: "julia"
   },
-  elixir: { tells: "--version -v --help --short-version", values: { text: "-e" }, flags: "--no-halt", ordered: true, rule: "elixir" },
+  elixir: {
+    tells: "--version -v --help --short-version",
+    values: { text: "-e" },
+    flags: "--no-halt",
+    ordered: true,
+    rule: "elixir"
+  },
   elixirc: code({ tells: "--version -v", values: { write: "-o" }, operands: "inside*" }),
   "clojure clj": code({ tells: "--version --help", style: "none", operands: "text*", rule: "clojure" }),
   bb: code({ tells: "--version tasks", subcommands: { run: code({ operands: "inside*", rule: "script" }) } }),
   erl: { tells: "-version", effect: "unknown_code", style: "none", operands: "text*" },
-  erlc: code({ style: "single", flags: "-W -Wall -Werror +debug_info", values: { write: "-o", code: "-I -pa" }, operands: "inside*" }),
+  erlc: code({
+    style: "single",
+    flags: "-W -Wall -Werror +debug_info",
+    values: { write: "-o", code: "-I -pa" },
+    operands: "inside*"
+  }),
   "luac luac5.4": code({ flags: "-p -l -s -v", values: { write: "-o" }, operands: "inside*" }),
   luarocks: code({
     tells: "--version",
     flags: "--local --lua-version=5.4 --tree=lua_modules",
     subcommands: {
-      "make test lint build": code({ flags: "--local --no-install --test-type=busted", operands: "inside*", rule: "netUse" }),
+      "make test lint build": code({
+        flags: "--local --no-install --test-type=busted",
+        operands: "inside*",
+        rule: "netUse"
+      }),
       install: code({ flags: "--only-deps --deps-only --local", operands: "inside*", rule: "onlyDependencies" }),
       "list show path which doc": { flags: "--porcelain --installed", operands: "text*" },
       "*": fetches
@@ -73,9 +88,11 @@ export const languages: ProgramTable = {
   }),
   busted: code({
     tells: "--version --help",
-    flags: "-v --verbose -c --coverage --shuffle --keep-going --no-keep-going -l --list --lazy --no-auto-insulate -R --recursive",
+    flags:
+      "-v --verbose -c --coverage --shuffle --keep-going --no-keep-going -l --list --lazy --no-auto-insulate -R --recursive",
     values: {
-      inside: "-p --pattern -t --tags --exclude-tags --filter --filter-out -o --output --repeat --seed -r --run -m --lpath -C --directory",
+      inside:
+        "-p --pattern -t --tags --exclude-tags --filter --filter-out -o --output --repeat --seed -r --run -m --lpath -C --directory",
       code: "-f --config-file --helper --coverage-config-file"
     },
     operands: "inside*"
@@ -83,7 +100,10 @@ export const languages: ProgramTable = {
   luacheck: code({
     tells: "--version -v --help",
     flags: "-q -qq -qqq --quiet --codes --no-color --no-unused --no-global --no-max-line-length -g -u",
-    values: { inside: "--std --globals --read-globals --ignore --only --formatter -j --max-line-length --exclude-files", code: "--config" },
+    values: {
+      inside: "--std --globals --read-globals --ignore --only --formatter -j --max-line-length --exclude-files",
+      code: "--config"
+    },
     operands: "inside*"
   }),
 
@@ -92,11 +112,20 @@ export const languages: ProgramTable = {
     tells: "--version -v version help --help",
     subcommands: {
       "build run spec docs": code({
-        flags: "--release --no-debug --static --error-trace --order=random -v --verbose --fail-fast --no-color --progress --stats --time -d --debug --no-codegen --threads --warnings=all",
-        values: { inside: "-e --example -l --line -D --define --tag --threads --target --format", write: "-o --output" },
+        flags:
+          "--release --no-debug --static --error-trace --order=random -v --verbose --fail-fast --no-color --progress --stats --time -d --debug --no-codegen --threads --warnings=all",
+        values: {
+          inside: "-e --example -l --line -D --define --tag --threads --target --format",
+          write: "-o --output"
+        },
         operands: "inside*"
       }),
-      tool: { subcommands: { format: code({ flags: "--check", operands: "inside*" }), "unreachable context hierarchy dependencies": code({ flags: "--check", operands: "inside*" }) } },
+      tool: {
+        subcommands: {
+          format: code({ flags: "--check", operands: "inside*" }),
+          "unreachable context hierarchy dependencies": code({ flags: "--check", operands: "inside*" })
+        }
+      },
       env: { operands: "text*" },
       "*": unfollowed
     }
@@ -114,7 +143,10 @@ export const languages: ProgramTable = {
     tells: "--version -v",
     flags: "-y --accept --silent --verbose -d --depsOnly",
     subcommands: {
-      "build test check tasks dump setup lock deps c cpp doc": code({ flags: "-d:release -y --verbose --silent -d:danger", operands: "inside*" }),
+      "build test check tasks dump setup lock deps c cpp doc": code({
+        flags: "-d:release -y --verbose --silent -d:danger",
+        operands: "inside*"
+      }),
       install: code({ flags: "-d --depsOnly -y", operands: "inside*", rule: "onlyDependencies" }),
       "*": fetches
     }
@@ -141,7 +173,11 @@ export const languages: ProgramTable = {
   elm: code({
     tells: "--version --help",
     subcommands: {
-      make: code({ flags: "--optimize --debug", values: { write: "--output --docs", inside: "--report" }, operands: "inside*" }),
+      make: code({
+        flags: "--optimize --debug",
+        values: { write: "--output --docs", inside: "--report" },
+        operands: "inside*"
+      }),
       diff: fetches,
       "*": unfollowed
     }
@@ -149,7 +185,11 @@ export const languages: ProgramTable = {
   "elm-test elm-format elm-review elm-json elm-test-rs": code({
     tells: "--version --help",
     flags: "--yes --validate --fix-all --fix --elm-version=0.19",
-    values: { inside: "--seed --fuzz --report --elm-version", code: "--config --elmjson --compiler", write: "--output" },
+    values: {
+      inside: "--seed --fuzz --report --elm-version",
+      code: "--config --elmjson --compiler",
+      write: "--output"
+    },
     operands: "inside*",
     rule: "script"
   }),
@@ -158,7 +198,8 @@ export const languages: ProgramTable = {
     flags: "-v --verbose",
     subcommands: {
       "build test check run fmt format analyze compile clean docs deps vet": code({
-        flags: "-v --verbose --release -c --watch=false --test --fast --pedantic --check --warnings-as-errors --quiet -prod",
+        flags:
+          "-v --verbose --release -c --watch=false --test --fast --pedantic --check --warnings-as-errors --quiet -prod",
         values: { inside: "--target -p -j --filter", write: "-o -out" },
         operands: "inside*",
         rule: "script"
@@ -170,7 +211,13 @@ export const languages: ProgramTable = {
     tells: "--version",
     flags: "-O -release -unittest -g -w -wi -c --force --quiet -q",
     attached: "--build --config --compiler=ldc2 --compiler=dmd",
-    subcommands: { "build test run lint describe clean list": code({ flags: "-q --force --coverage", attached: "--build --config", operands: "inside*" }) }
+    subcommands: {
+      "build test run lint describe clean list": code({
+        flags: "-q --force --coverage",
+        attached: "--build --config",
+        operands: "inside*"
+      })
+    }
   }),
 
   // Dart and Flutter.
@@ -178,17 +225,19 @@ export const languages: ProgramTable = {
     tells: "--version --help",
     flags: "--enable-asserts --disable-analytics",
     subcommands: {
-      "analyze test format run compile fix doc create info": code({
+      "analyze test format compile fix doc create info": code({
         flags:
           "--fatal-infos --fatal-warnings --no-fatal-warnings --set-exit-if-changed --dry-run --apply -n --enable-asserts --chain-stack-traces --run-skipped --verbose -v",
         values: {
-          inside: "-n --name -t --tags -x -P --reporter -r -j --concurrency --timeout --platform -p -l --line-length --total-shards --template --define -D",
+          inside:
+            "-n --name -t --tags -x -P --reporter -r -j --concurrency --timeout --platform -p -l --line-length --total-shards --template --define -D",
           write: "-o --output --coverage"
         },
         attached: "--output --fatal-infos --coverage",
         operands: "inside*",
         rule: "script"
       }),
+      run: code({ flags: "--enable-asserts", operands: "inside*", rule: "dartRun" }),
       pub: { subcommands: dartPackages() },
       "*": unfollowed
     }
@@ -201,7 +250,8 @@ export const languages: ProgramTable = {
         flags:
           "--release --debug --profile --no-pub --coverage --web --no-codesign --no-sound-null-safety --split-per-abi --obfuscate --tree-shake-icons --no-tree-shake-icons --fatal-infos --no-fatal-infos --no-fatal-warnings --update-goldens --wasm -v --verbose --simulator --config-only --machine",
         values: {
-          inside: "--name --plain-name -t --tags --flavor -t --target --build-name --build-number -j --concurrency --reporter --web-renderer --base-href --target-platform --dart-define --platforms --org --template --timeout",
+          inside:
+            "--name --plain-name -t --tags --flavor -t --target --build-name --build-number -j --concurrency --reporter --web-renderer --base-href --target-platform --dart-define --platforms --org --template --timeout",
           write: "--split-debug-info --coverage-path -o --output",
           code: "--dart-define-from-file"
         },
@@ -213,7 +263,13 @@ export const languages: ProgramTable = {
   }),
   melos: code({
     tells: "--version",
-    subcommands: { "bootstrap bs analyze format test list clean run": code({ flags: "--no-select", operands: "inside*", rule: "script" }) }
+    subcommands: {
+      "bootstrap bs analyze format test list clean run": code({
+        flags: "--no-select",
+        operands: "inside*",
+        rule: "script"
+      })
+    }
   }),
 
   // Haskell, OCaml.
@@ -221,11 +277,16 @@ export const languages: ProgramTable = {
     tells: "--version --numeric-version help",
     flags: "-v0 -v1 -v2 --offline",
     subcommands: {
-      "build test run bench check haddock freeze clean format configure gen-bounds list-bin sdist v2-build v2-test repl status": code({
-        flags: "-v0 -v1 -v2 --enable-tests --enable-benchmarks --disable-tests --offline --dry-run --only-dependencies --enable-coverage -O0 -O1 -O2 --keep-going --ghc-options=-Wall --ghc-options=-Werror",
-        values: { inside: "--test-show-details -f --flags -j --jobs --test-option --project-dir --minimize-conflict-set", write: "--builddir" },
-        operands: "inside*"
-      }),
+      "build test run bench check haddock freeze clean format configure gen-bounds list-bin sdist v2-build v2-test repl status":
+        code({
+          flags:
+            "-v0 -v1 -v2 --enable-tests --enable-benchmarks --disable-tests --offline --dry-run --only-dependencies --enable-coverage -O0 -O1 -O2 --keep-going --ghc-options=-Wall --ghc-options=-Werror",
+          values: {
+            inside: "--test-show-details -f --flags -j --jobs --test-option --project-dir --minimize-conflict-set",
+            write: "--builddir"
+          },
+          operands: "inside*"
+        }),
       exec: runs,
       "*": fetches
     }
@@ -235,7 +296,8 @@ export const languages: ProgramTable = {
     flags: "--silent --verbose --no-terminal",
     subcommands: {
       "build test bench haddock ghci clean path ls list sdist query dot": code({
-        flags: "--fast --pedantic --test --no-run-tests --haddock --coverage --only-dependencies --dry-run --keep-going --no-haddock-deps --bench --no-run-benchmarks",
+        flags:
+          "--fast --pedantic --test --no-run-tests --haddock --coverage --only-dependencies --dry-run --keep-going --no-haddock-deps --bench --no-run-benchmarks",
         values: { inside: "--ta --test-arguments --flag -j --jobs --ghc-options --stack-yaml" },
         operands: "inside*"
       }),
@@ -267,10 +329,18 @@ export const languages: ProgramTable = {
   opam: {
     tells: "--version",
     subcommands: {
-      "list show var lint config": { flags: "--installed -i --short --all -a", values: { text: "--columns -f --field" }, operands: "text*" },
+      "list show var lint config": {
+        flags: "--installed -i --short --all -a",
+        values: { text: "--columns -f --field" },
+        operands: "text*"
+      },
       switch: { subcommands: { "list show": { flags: "--short -s" }, "*": outside } },
       exec: runs,
-      install: code({ flags: "--deps-only -y --yes --with-test --with-doc --locked", operands: "inside*", rule: "onlyDependencies" }),
+      install: code({
+        flags: "--deps-only -y --yes --with-test --with-doc --locked",
+        operands: "inside*",
+        rule: "onlyDependencies"
+      }),
       "*": fetches
     }
   },
@@ -292,11 +362,12 @@ export const languages: ProgramTable = {
   rebar3: code({
     tells: "--version version help",
     subcommands: {
-      "compile eunit ct dialyzer xref fmt lint cover clean deps tree lock proper edoc escriptize release path unlock": code({
-        flags: "-v --verbose -c --cover --check -w --write -a --all",
-        values: { inside: "--module --suite --case --dir --name --sname -m -s" },
-        operands: "inside*"
-      }),
+      "compile eunit ct dialyzer xref fmt lint cover clean deps tree lock proper edoc escriptize release path unlock":
+        code({
+          flags: "-v --verbose -c --cover --check -w --write -a --all",
+          values: { inside: "--module --suite --case --dir --name --sname -m -s" },
+          operands: "inside*"
+        }),
       "get-deps": code({ rule: "netUse" }),
       as: code({ operands: "inside*", rule: "rebarProfile" }),
       "*": unfollowed
@@ -304,7 +375,13 @@ export const languages: ProgramTable = {
   }),
 
   // The JVM.
-  javap: { style: "single", tells: "-version", flags: "-c -p -v -l -s -public -private -protected -constants -sysinfo -verbose", values: { read: "-cp -classpath" }, operands: "read*" },
+  javap: {
+    style: "single",
+    tells: "-version",
+    flags: "-c -p -v -l -s -public -private -protected -constants -sysinfo -verbose",
+    values: { read: "-cp -classpath" },
+    operands: "read*"
+  },
   "kotlinc kotlinc-jvm kotlinc-js": code({
     tells: "-version -help",
     style: "single",
@@ -322,7 +399,11 @@ export const languages: ProgramTable = {
   "scala-cli": code({
     tells: "--version version",
     subcommands: {
-      "compile test run fmt clean doc": code({ flags: "--check --watch=false --power -q", values: { inside: "-S --scala --main-class", write: "-o" }, operands: "inside*" }),
+      "compile test run fmt clean doc": code({
+        flags: "--check --watch=false --power -q",
+        values: { inside: "-S --scala --main-class", write: "-o" },
+        operands: "inside*"
+      }),
       "*": unfollowed
     }
   }),
@@ -341,7 +422,10 @@ export const languages: ProgramTable = {
 
 function dartPackages(): Readonly<Record<string, ProgramEntry>> {
   return {
-    "get downgrade deps": restores("--offline --enforce-lockfile --dry-run -n --no-example --example --no-precompile", "-s --style -C --directory"),
+    "get downgrade deps": restores(
+      "--offline --enforce-lockfile --dry-run -n --no-example --example --no-precompile",
+      "-s --style -C --directory"
+    ),
     run: code({ flags: "--enable-asserts", operands: "inside*", rule: "dartRun" }),
     "*": fetches
   }

@@ -76,7 +76,10 @@ export const media: ProgramTable = {
   gifsicle: {
     flags:
       "-b -O -O1 -O2 -O3 -i -w -I -V --batch --careful --interlace --no-warnings --info --optimize --optimize=3 --optimize=2 --flip-horizontal --flip-vertical --unoptimize",
-    values: { text: "--colors --scale --resize --delay --lossy --loopcount --resize-width --crop", write: "-o --output" },
+    values: {
+      text: "--colors --scale --resize --delay --lossy --loopcount --resize-width --crop",
+      write: "-o --output"
+    },
     operands: "write*",
     effect: "workspace_write"
   },
@@ -138,7 +141,8 @@ export const media: ProgramTable = {
   // Documents.
   "pdftotext pdftohtml pdftoppm pdftocairo pdfimages pdfseparate": {
     style: "single",
-    flags: "-layout -raw -nopgbrk -q -bbox -htmlmeta -png -jpeg -tiff -svg -list -all -singlefile -gray -mono -j -p -c -s -i -xml -noframes -v",
+    flags:
+      "-layout -raw -nopgbrk -q -bbox -htmlmeta -png -jpeg -tiff -svg -list -all -singlefile -gray -mono -j -p -c -s -i -xml -noframes -v",
     values: { text: "-f -l -r -rx -ry -x -y -W -H -enc -eol -scale-to -scale-to-x -scale-to-y" },
     rule: "pdf"
   },
@@ -163,7 +167,12 @@ export const media: ProgramTable = {
     operands: "read write text*",
     effect: "workspace_write"
   },
-  "antiword catdoc docx2txt odt2txt html2text unrtf": { flags: "-t -w -x", values: { text: "-m -b" }, operands: "read write", rule: "localMedia" },
+  "antiword catdoc docx2txt odt2txt html2text unrtf": {
+    flags: "-t -w -x",
+    values: { text: "-m -b" },
+    operands: "read write",
+    rule: "localMedia"
+  },
   "bibtex biber makeindex chktex lacheck texcount detex": {
     flags: "-q -v -b -l -n --quiet -sum -brief -inc -total",
     operands: "inside*",
@@ -181,7 +190,12 @@ export const media: ProgramTable = {
         operands: "inside write",
         effect: "project_code"
       },
-      "query eval": { values: { inside: "--field --format --root --input" }, flags: "--one", operands: "inside text", effect: "project_code" },
+      "query eval": {
+        values: { inside: "--field --format --root --input" },
+        flags: "--one",
+        operands: "inside text",
+        effect: "project_code"
+      },
       fonts: { flags: "--variants" }
     }
   },

@@ -185,6 +185,8 @@ export const packages: ProgramTable = {
 
   bun: {
     tells: "--version -v --revision",
+    values: { text: "-e -p --eval --print" },
+    guard: "javascriptOption",
     subcommands: {
       test: { style: "none", operands: "inside*", effect: "project_code" },
       run: { style: "none", operands: "text*", rule: "script" },
@@ -209,6 +211,12 @@ export const packages: ProgramTable = {
         operands: "inside*"
       }),
       task: { style: "none", operands: "text*", rule: "script" },
+      eval: {
+        flags: "-p --print --check --no-check",
+        values: { text: "--ext" },
+        ordered: true,
+        rule: "javascriptOperand"
+      },
       "*": { effect: "unknown_code", style: "none", operands: "text*" }
     }
   }

@@ -69,7 +69,8 @@ export const platforms: ProgramTable = {
     tells: "--version --info --list-sdks --list-runtimes",
     subcommands: {
       "build test run clean restore format publish pack watch": code({
-        flags: "--locked-mode --self-contained --no-self-contained --no-dependencies --disable-parallel --include-symbols --no-launch-profile --blame --list-tests --no-cache --use-lock-file --force-evaluate --interactive=false --no-hot-reload --restore --sc --no-restore --no-build --nologo --verify-no-changes --no-incremental --force -q --include-generated",
+        flags:
+          "--locked-mode --self-contained --no-self-contained --no-dependencies --disable-parallel --include-symbols --no-launch-profile --blame --list-tests --no-cache --use-lock-file --force-evaluate --interactive=false --no-hot-reload --restore --sc --no-restore --no-build --nologo --verify-no-changes --no-incremental --force -q --include-generated",
         values: {
           inside:
             "-c --configuration -v --verbosity -f --framework --filter -l --logger -r --runtime --diagnostics --severity --collect -a --arch --os --version-suffix --launch-profile --include --exclude --blame-hang-timeout --tl",
@@ -90,13 +91,22 @@ export const platforms: ProgramTable = {
             subcommands: {
               "add list remove script has-pending-model-changes": code({
                 flags: "--no-build --json -v --verbose --idempotent --force -f --no-connect",
-                values: { inside: "-c --context -n --namespace --framework --configuration", code: "-p --project -s --startup-project", write: "-o --output-dir --output" },
+                values: {
+                  inside: "-c --context -n --namespace --framework --configuration",
+                  code: "-p --project -s --startup-project",
+                  write: "-o --output-dir --output"
+                },
                 operands: "inside*"
               }),
               "*": { effect: "system", style: "none", operands: "text*" }
             }
           },
-          dbcontext: { subcommands: { "list info": code({ flags: "--no-build --json", values: { code: "-p --project -s --startup-project" } }), "*": { effect: "system", style: "none", operands: "text*" } } },
+          dbcontext: {
+            subcommands: {
+              "list info": code({ flags: "--no-build --json", values: { code: "-p --project -s --startup-project" } }),
+              "*": { effect: "system", style: "none", operands: "text*" }
+            }
+          },
           "*": { effect: "system", style: "none", operands: "text*" }
         }
       },
@@ -121,7 +131,11 @@ export const platforms: ProgramTable = {
       }),
       "list show info outdated": { operands: "text*", flags: "--paths" },
       "version platform env": { flags: "--ruby" },
-      lock: code({ flags: "--local --normalize-platforms", values: { inside: "--add-platform --remove-platform" }, rule: "netUse" }),
+      lock: code({
+        flags: "--local --normalize-platforms",
+        values: { inside: "--add-platform --remove-platform" },
+        rule: "netUse"
+      }),
       binstubs: code({ operands: "inside*", flags: "--all --force" }),
       "*": { effect: "network", style: "none", operands: "text*" }
     }
@@ -140,14 +154,16 @@ export const platforms: ProgramTable = {
   rails: {
     tells: "--version -v",
     subcommands: {
-      "test routes stats notes about spec middleware initializers zeitwerk:check assets:precompile assets:clean assets:clobber tmp:clear log:clear tmp:create time:zones:all test:all test:system": code({
-        operands: "inside*",
-        flags: "-v -d -b -f --expanded --fail-fast --verbose",
-        values: { inside: "-n -c -g -e --name --seed -s" }
-      }),
+      "test routes stats notes about spec middleware initializers zeitwerk:check assets:precompile assets:clean assets:clobber tmp:clear log:clear tmp:create time:zones:all test:all test:system":
+        code({
+          operands: "inside*",
+          flags: "-v -d -b -f --expanded --fail-fast --verbose",
+          values: { inside: "-n -c -g -e --name --seed -s" }
+        }),
       "generate g destroy d": code({
         operands: "inside*",
-        flags: "--skip --force --pretend --no-test-framework --skip-routes --no-helper --no-assets --no-migration --no-fixture --api -f -s -p -q --no-timestamps --skip-migration"
+        flags:
+          "--skip --force --pretend --no-test-framework --skip-routes --no-helper --no-assets --no-migration --no-fixture --api -f -s -p -q --no-timestamps --skip-migration"
       }),
       "*": { effect: "system", style: "none", operands: "text*" }
     }
@@ -187,7 +203,19 @@ export const platforms: ProgramTable = {
       "*": { effect: "network", style: "none", operands: "text*" }
     }
   },
-  "swift xcodebuild": {
+  xcodebuild: code({
+    tells: "-version -help -list -showsdks",
+    style: "single",
+    flags: "-quiet -verbose -list -json -enableCodeCoverage -parallel-testing-enabled -hideShellScriptEnvironment",
+    values: {
+      inside:
+        "-scheme -project -workspace -destination -configuration -sdk -target -testPlan -only-testing -skip-testing -arch -jobs",
+      write: "-derivedDataPath -resultBundlePath"
+    },
+    operands: "inside*",
+    rule: "xcodeActions"
+  }),
+  swift: {
     tells: "--version",
     effect: "project_code",
     subcommands: {
@@ -229,7 +257,8 @@ export const platforms: ProgramTable = {
     flags:
       "-s --standalone --toc --number-sections --mathjax -N -C --citeproc --embed-resources --self-contained --katex --listings --table-of-contents --no-highlight --section-divs --file-scope --preserve-tabs --reference-links --ascii --incremental --strip-comments --sandbox --verbose --quiet --list-of-figures --list-of-tables --html-q-tags --list-input-formats --list-output-formats --list-extensions --list-highlight-styles",
     values: {
-      inside: "-f -t -r -w --from --to --read --write -V -M --metadata --wrap --columns --toc-depth --shift-heading-level-by --highlight-style --pdf-engine --slide-level --eol --dpi --resource-path --top-level-division --markdown-headings --split-level --id-prefix --title-prefix -T",
+      inside:
+        "-f -t -r -w --from --to --read --write -V -M --metadata --wrap --columns --toc-depth --shift-heading-level-by --highlight-style --pdf-engine --slide-level --eol --dpi --resource-path --top-level-division --markdown-headings --split-level --id-prefix --title-prefix -T",
       read: "--css --bibliography --csl -c -H -B -A --include-in-header --include-before-body --include-after-body --reference-doc --metadata-file --epub-cover-image --abbreviations",
       write: "-o --output --extract-media",
       code: "--lua-filter --template -L -d --defaults"
@@ -239,7 +268,8 @@ export const platforms: ProgramTable = {
   "pdflatex xelatex lualatex latexmk": code({
     tells: "--version",
     style: "single",
-    flags: "-cd -f -g -silent -xelatex -lualatex -pdfxe -pdflua -pdfdvi -ps -dvi -bibtex -nobibtex -gg -time -recorder -no-shell-escape -interaction=nonstopmode -interaction=batchmode -synctex=1 -halt-on-error -pdf -c -C -file-line-error -draftmode -quiet",
+    flags:
+      "-cd -f -g -silent -xelatex -lualatex -pdfxe -pdflua -pdfdvi -ps -dvi -bibtex -nobibtex -gg -time -recorder -no-shell-escape -interaction=nonstopmode -interaction=batchmode -synctex=1 -halt-on-error -pdf -c -C -file-line-error -draftmode -quiet",
     values: { inside: "-interaction -jobname", write: "-output-directory -outdir" },
     operands: "inside*",
     rule: "reporters"

@@ -36,7 +36,9 @@ export const shell: ProgramTable = {
   valgrind: {
     tells: "--version --help",
     flags: "-q -v --quiet --verbose",
-    values: { write: "--log-file --xml-file --callgrind-out-file --massif-out-file --cachegrind-out-file --dhat-out-file" },
+    values: {
+      write: "--log-file --xml-file --callgrind-out-file --massif-out-file --cachegrind-out-file --dhat-out-file"
+    },
     attached:
       "--xml --child-silent-after-fork --trace-children --gen-suppressions --undef-value-errors --cache-sim --branch-sim --time-unit --max-snapshots --leak-resolution --keep-stacktraces --exit-on-first-error --leak-check --show-leak-kinds --track-origins --error-exitcode --tool --num-callers --errors-for-leak-kinds --suppressions",
     runs: "program"
@@ -253,7 +255,10 @@ export const shell: ProgramTable = {
   "csvcut csvlook csvgrep csvstat csvsort csvjson in2csv": {
     flags:
       "-n -r -i -a -H -I -H -S --names --count --null --nulls --unique --min --max --mean --median --stdev --sum --len --freq --type --csv --json --reverse --no-header-row --no-inference --invert-match --any-match -K --snifflimit --write-sheets --linenumbers -l --stream -k --no-doublequote --no-number-ellipsis",
-    values: { text: "-c -C -d -m -y --columns --not-columns --delimiter --match --regex --max-rows --max-columns --max-column-width --freq-count --format -f -e --encoding --sheet --indent --key -q -t -p" },
+    values: {
+      text: "-c -C -d -m -y --columns --not-columns --delimiter --match --regex --max-rows --max-columns --max-column-width --freq-count --format -e --encoding --sheet --indent --key -q -t -p",
+      read: "-f --file"
+    },
     operands: "read*"
   },
   "clear reset tput stty": { style: "none", operands: "text*" },
@@ -297,7 +302,7 @@ export const shell: ProgramTable = {
     tells: "version --version",
     subcommands: {
       version: { flags: "--short --client -c", values: { text: "--template" } },
-      "env": { operands: "text*" },
+      env: { operands: "text*" },
       "template lint": {
         flags: "--debug --strict --include-crds --skip-tests --quiet",
         values: {
@@ -311,7 +316,7 @@ export const shell: ProgramTable = {
       "*": { effect: "system", style: "none", operands: "text*" }
     }
   },
-  terraform: {
+  "terraform tofu": {
     tells: "-version version --version",
     style: "single",
     subcommands: {
@@ -349,11 +354,20 @@ export const shell: ProgramTable = {
       req: {
         style: "single",
         flags: "-x509 -new -nodes -noenc -batch -sha256 -sha384 -sha512 -utf8 -newhdr -noout -text -verify -subject",
-        values: { write: "-out -keyout", read: "-in -key", text: "-newkey -days -subj -addext -set_serial -pkeyopt -outform -inform -nameopt -keyform" },
+        values: {
+          write: "-out -keyout",
+          read: "-in -key",
+          text: "-newkey -days -subj -addext -set_serial -pkeyopt -outform -inform -nameopt -keyform"
+        },
         effect: "workspace_write",
         rule: "keyMaker"
       },
-      "verify crl": { style: "single", flags: "-noout -text -verbose -show_chain", values: { read: "-CAfile -untrusted -in" }, operands: "read*" },
+      "verify crl": {
+        style: "single",
+        flags: "-noout -text -verbose -show_chain",
+        values: { read: "-CAfile -untrusted -in" },
+        operands: "read*"
+      },
       "ciphers list errstr": { flags: "-v -V -s -1 -tls1_2 -tls1_3", operands: "text*" },
       rand: { style: "single", flags: "-hex -base64", values: { write: "-out" }, operands: "text" },
       "dgst sha256 sha1 md5 sha512": {

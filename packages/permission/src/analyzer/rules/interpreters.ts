@@ -1,15 +1,24 @@
 /** Shells and languages: code in an argument, in a file, or on the standard input. */
-import { has, optionValue } from "../arguments.js"
+import { has, optionValue, type Parsed } from "../arguments.js"
 import { type Call, effect, refuse, runValue, same } from "../Call.js"
 import { recogniseJavaScript } from "../code/javascript.js"
 import { recognisePython } from "../code/python.js"
 import type { Recognised } from "../code/Recognised.js"
 import { runCode } from "../code/run.js"
+import {
+  recogniseElixir,
+  recogniseJulia,
+  recogniseLua,
+  recognisePerl,
+  recognisePhp,
+  recogniseR,
+  recogniseRuby
+} from "../code/snippets.js"
 import { quote } from "../Findings.js"
 import { keepInside, touch } from "../paths.js"
 import type { Rule } from "../rules.js"
 import { anyReachesBeyond, reachesBeyond } from "../tasks.js"
-import { isOpen, literal, show, textOf, unknownText, type Value } from "../values.js"
+import { isOpen, literal, patternOf, show, textOf, unknownText, type Value } from "../values.js"
 import { emptied } from "./files.js"
 import { profiled } from "./workshop.js"
 
@@ -156,6 +165,17 @@ const python: Rule = (call, parsed) => {
     refuse(call, "unknown_code", "which module runs is not known")
     return same(call.shell)
   }
+  if (name === "timeit") {
+    const code: Array<Value> = []
+    for (let index = 0; index < parsed.rest.length; index++) {
+      const it = parsed.rest[index] ?? literal("")
+      if (/^-[nru]$/.test(textOf(it) ?? "")) index++
+      else if (textOf(it) === "-s") code.push(parsed.rest[++index] ?? literal(""))
+      else if (!/^(-v|-p|-[nr]\d+)$/.test(textOf(it) ?? "")) code.push(it)
+    }
+    const options = code.map((value) => ({ name: "-c", value, role: "text" as const }))
+    return pythonCode(call, { ...parsed, options, rest: code.length === 0 ? [literal("-")] : [] }, undefined as never)
+  }
   if (name === "cProfile" || name === "profile") {
     profiled(call, parsed.rest)
     return same(call.shell)
@@ -246,9 +266,12 @@ const perl: Rule = (call, parsed) => {
   if (code.length === 0) return perlFile(call, parsed, undefined as never)
   for (const { value } of code) {
     const text = value === undefined ? undefined : textOf(value)
-    if (text === undefined || !isHarmlessPerl(text))
+    if (text !== undefined && isHarmlessPerl(text)) continue
+    if (text === undefined || recognisePerl(text) === undefined)
       refuse(call, "unknown_code", "what its code does cannot be followed")
+    else effect(call, "workspace_write", "computes and prints")
   }
+  lineOptions(call, parsed)
   const edits = parsed.options.find(({ name }) => name === "-i")
   const suffix = edits?.value === undefined ? "" : textOf(edits.value)
   if (suffix === undefined || !/^[.\w~-]*$/.test(suffix))
@@ -266,6 +289,76 @@ const perl: Rule = (call, parsed) => {
 }
 const perlFile = language([], () => undefined)
 
-const ruby = language(["-e"], () => undefined)
+/** Libraries that only bring more names, and separators that are no code. */
+const lineOptions = (call: Call, parsed: Parsed): void => {
+  for (const { name, value } of parsed.options) {
+    const text = value === undefined ? "" : textOf(value)
+    if (/^-[Mm]$/.test(name) && !perlLibraries.test(text ?? "?"))
+      refuse(call, "unknown_code", "which library it loads is not known")
+    if (name === "-r" && !rubyLibraries.test(text ?? "?"))
+      refuse(call, "unknown_code", "which library it loads is not known")
+    if (name === "-F" && (text === undefined || (text.length > 1 && !/^[^(){}$@`;'"]{1,12}$/.test(text))))
+      refuse(call, "unknown_code", "by what it splits is not followed")
+  }
+  // A name that ends or begins so is a command.
+  for (const it of parsed.rest)
+    if (isOpen(it) || /^\s*[|<>+]|\|\s*$/.test(patternOf(it)))
+      refuse(call, "unknown_code", `${quote(show(it))} may be more than a file`)
+}
 
-export const rules: Readonly<Record<string, Rule>> = { shell, node: nodeRule, python, perl, ruby }
+const perlLibraries =
+  /^(strict|warnings|utf8|feature=\w+|POSIX(=(floor|ceil|strftime|fmod|,)+)?|(List::Util|Scalar::Util|Data::Dumper|JSON::PP|Time::Local|Time::Piece|Text::Wrap|MIME::Base64|Digest::MD5|Digest::SHA)(=[\w,]+)?)$/
+const rubyLibraries =
+  /^(json|yaml|set|date|time|csv|digest|securerandom|bigdecimal|prime|pp|ostruct|benchmark|stringio)$/
+
+const rubyCode = language(["-e"], recogniseRuby)
+
+/** With `-n` and `-p` its arguments are files, and with `-i` it changes them. */
+const ruby: Rule = (call, parsed, program) => {
+  lineOptions(call, parsed)
+  const outcome = rubyCode(call, parsed, program)
+  if (!has(parsed, "-n", "-p", "-i")) return outcome
+  const edits = parsed.options.find(({ name }) => name === "-i")
+  if (!/^[.\w~-]*$/.test(edits?.value === undefined ? "" : (textOf(edits.value) ?? "?")))
+    refuse(call, "unknown_code", "where it keeps its copies is not known")
+  for (const it of has(parsed, "-e") ? parsed.rest : parsed.rest.slice(1)) {
+    touch(call.run, call.shell, it, "read", call.name)
+    if (edits === undefined) continue
+    touch(call.run, call.shell, it, "write", call.name)
+    if (!has(parsed, "-p")) emptied(call, it)
+  }
+  return outcome
+}
+
+/** `-e`: an expression; `-f`: a file, which was judged. */
+const rExpressions = language(["-e"], recogniseR)
+const rLanguage: Rule = (call, parsed, program) =>
+  has(parsed, "-f", "--file") ? same(call.shell) : rExpressions(call, parsed, program)
+
+/** A project is a directory of the workspace. */
+const juliaCode = language(["-e", "-E", "--eval", "--print"], recogniseJulia)
+
+export const rules: Readonly<Record<string, Rule>> = {
+  shell,
+  node: nodeRule,
+  python,
+  perl,
+  ruby,
+  php: language(["-r"], recognisePhp),
+  lua: language(["-e"], recogniseLua),
+  elixir: language(["-e"], recogniseElixir),
+  rLanguage,
+  julia: juliaCode,
+  javascriptOption: (call, parsed, program) =>
+    has(parsed, "-e", "-p", "--eval", "--print")
+      ? language(["-e", "-p", "--eval", "--print"], recogniseJavaScript)(call, parsed, program)
+      : undefined,
+  javascriptOperand: (call, parsed, program) => {
+    const [code, ...rest] = parsed.rest
+    return language(["-e"], recogniseJavaScript)(
+      call,
+      { ...parsed, options: [{ name: "-e", value: code, role: "text" }], rest },
+      program
+    )
+  }
+}

@@ -41,7 +41,11 @@ const ffmpeg: Rule = (call, parsed, program) => {
     if (/^-(vf|af|filter.*|lavfi)$/.test(name) && (text === undefined || !isPlainFilter(text)))
       refuse(call, "unknown_code", "what its filters do is not followed")
     if (name === "-f") {
-      if (text === undefined || !/^[a-z][\w,]*$/.test(text) || /tee|fifo|pulse|alsa|x11grab|avfoundation|v4l2|rtp|rtsp|flv|dshow|gdigrab|kmsgrab|fbdev/.test(text))
+      if (
+        text === undefined ||
+        !/^[a-z][\w,]*$/.test(text) ||
+        /tee|fifo|pulse|alsa|x11grab|avfoundation|v4l2|rtp|rtsp|flv|dshow|gdigrab|kmsgrab|fbdev/.test(text)
+      )
         refuse(call, "unknown_code", `the format ${quote(text ?? "…")} is not followed`)
       virtual = text === "lavfi"
     }
@@ -76,7 +80,11 @@ const images: Rule = (call) => {
     else if (alone.test(text)) {
       if (/^[-+](profile|delete|set|define|swap|clone)$/.test(text) && text.startsWith("-")) unknown(call, it)
     } else if (/^[-+]/.test(text) && text !== "-") unknown(call, it)
-    else if (/^(xc|canvas|gradient|radial-gradient|plasma|pattern|png\d*|jpe?g|gif|webp|ico|null|info|rgba?):[\w#(),.%-]*$/.test(text)) {
+    else if (
+      /^(xc|canvas|gradient|radial-gradient|plasma|pattern|png\d*|jpe?g|gif|webp|ico|null|info|rgba?):[\w#(),.%-]*$/.test(
+        text
+      )
+    ) {
       if (/^(png\d*|jpe?g|gif|webp|ico|rgba?):./.test(text)) pictures.push(dropText(it, text.indexOf(":") + 1))
     } else if (isSpecial(it)) refuse(call, "unknown_code", `${quote(show(it))} is no plain picture`)
     else if (text !== "-") pictures.push(it)
@@ -98,11 +106,14 @@ const exiftool: Rule = (call) => {
     else if (/^-(overwrite_original|[A-Za-z][\w:]*[-+]?=[^<@|]*)$/.test(text)) writes = true
     else if (
       !/^-[A-Za-z][\w:*-]*#?$/.test(text) ||
-      /^-(config|if\d*|p|w\d*|W\d*|o|d|x|i|c|api|execute\w*|stay_open|srcfile|tagsFromFile|TagsFromFile|use|userParam|geotag|geosync|textOut|tagOut|csv|json|j|v\d+|delete_original|restore_original|filename|directory|FileName|Directory|fast)$/i.test(text)
+      /^-(config|if\d*|p|w\d*|W\d*|o|d|x|i|c|api|execute\w*|stay_open|srcfile|tagsFromFile|TagsFromFile|use|userParam|geotag|geosync|textOut|tagOut|csv|json|j|v\d+|delete_original|restore_original|filename|directory|FileName|Directory|fast)$/i.test(
+        text
+      )
     ) {
       if (!/^-(json|j|csv|fast|v\d+)$/.test(text)) unknown(call, it)
     }
-    if (/^-(filename|directory|testname|hardlink|symlink)\b/i.test(text ?? "") || /^-[^=]*<=/.test(text ?? "")) unknown(call, it)
+    if (/^-(filename|directory|testname|hardlink|symlink)\b/i.test(text ?? "") || /^-[^=]*<=/.test(text ?? ""))
+      unknown(call, it)
   }
   for (const it of files) {
     if (/^[@|]/.test(show(it))) unknown(call, it)
@@ -127,7 +138,12 @@ const pdf: Rule = (call, parsed) => {
 const sox: Rule = (call, parsed) => {
   const files: Array<Value> = []
   const words = [...parsed.rest]
-  while (words[0] !== undefined && !/^(rate|channels|trim|gain|norm|fade|speed|tempo|pitch|remix|reverse|vol|silence|stat|stats|pad|dither|highpass|lowpass)$/.test(show(words[0])))
+  while (
+    words[0] !== undefined &&
+    !/^(rate|channels|trim|gain|norm|fade|speed|tempo|pitch|remix|reverse|vol|silence|stat|stats|pad|dither|highpass|lowpass)$/.test(
+      show(words[0])
+    )
+  )
     files.push(words.shift() ?? literal(""))
   for (const it of [...files, ...words]) if (isSpecial(it) || /^--?[a-z]{2}/.test(show(it))) unknown(call, it)
   const plain = files.filter((it) => !/^-[nrbcdetV]?/.test(show(it)) || textOf(it) === "-")
@@ -163,7 +179,9 @@ const sevenZip: Rule = (call) => {
     if (/^-o./.test(text)) target = dropText(it, 2)
     else if (
       textOf(it) === undefined ||
-      !/^-(y|r[-0]?|bd|bb[0-3]?|bs[opre][012]|mx=?\d|mmt=?\w*|m[0-9]=\w+|md=\w+|ms=\w+|t(7z|zip|tar|gzip|bzip2|xz|wim)|slt|scrc\w*|ao[asut]|ssc-?|snl|x!?[\w*./!-]+|i![\w*./-]+|xr![\w*./-]+|ba)$/.test(text) ||
+      !/^-(y|r[-0]?|bd|bb[0-3]?|bs[opre][012]|mx=?\d|mmt=?\w*|m[0-9]=\w+|md=\w+|ms=\w+|t(7z|zip|tar|gzip|bzip2|xz|wim)|slt|scrc\w*|ao[asut]|ssc-?|snl|x!?[\w*./!-]+|i![\w*./-]+|xr![\w*./-]+|ba)$/.test(
+        text
+      ) ||
       text.includes("@")
     )
       unknown(call, it)
@@ -228,4 +246,14 @@ const lists: Rule = (call, parsed: Parsed) => {
   return undefined
 }
 
-export const rules: Readonly<Record<string, Rule>> = { localMedia, ffmpeg, images, exiftool, pdf, sox, sevenZip, jar, lists }
+export const rules: Readonly<Record<string, Rule>> = {
+  localMedia,
+  ffmpeg,
+  images,
+  exiftool,
+  pdf,
+  sox,
+  sevenZip,
+  jar,
+  lists
+}

@@ -3,8 +3,11 @@ import { has } from "../arguments.js"
 import { type Call, effect, refuse, same } from "../Call.js"
 import { quote } from "../Findings.js"
 import { keepInside } from "../paths.js"
+import { devtools } from "../programs/devtools.js"
 import { files } from "../programs/files.js"
 import { git } from "../programs/git.js"
+import { languages } from "../programs/languages.js"
+import { media } from "../programs/media.js"
 import { shell } from "../programs/shell.js"
 import { text } from "../programs/text.js"
 import type { Rule } from "../rules.js"
@@ -122,11 +125,14 @@ const others = {
 
 /** Programs of the system: npx takes these names for packages, which others own. */
 const fetched: ReadonlySet<string> = new Set(
-  [files, text, shell, git, others]
+  [files, text, shell, git, languages, devtools, media, others]
     .flatMap((table) => Object.keys(table))
     .flatMap((names) => names.split(" "))
     .filter(
-      (name) => !/^(tsx|ts-node|ts-node-esm|rimraf|del-cli|mkdirp|cross-env|ast-grep|jiti|esno|vite-node)$/.test(name)
+      (name) =>
+        !/^(tsx|ts-node|ts-node-esm|rimraf|del-cli|mkdirp|cross-env|ast-grep|jiti|esno|vite-node|elm|elm-(test|format|review|json)|dprint|markdownlint-cli2?|jsonlint|sql-formatter|alex|write-good|csslint|htmlhint|doctoc|markdown-toc|swagger-cli|eleventy|vuepress|vitepress|antora|spago|purs|pulp|htmlbeautifier|prettier|cordova|ionic|nodemon|onchange|newman|expo-cli|swagger-cli|graphql-schema-linter)$/.test(
+          name
+        )
     )
 )
 

@@ -80,8 +80,8 @@ const npmPackage: Rule = (call, parsed) => {
     if (
       !/^(type|name|version|description|license|private|author|keywords|sideEffects|homepage|engines\.\w+)(\[\d*\])?=/.test(
         show(it)
-      )
-      && !setScript(call, it)
+      ) &&
+      !setScript(call, it)
     ) {
       effect(call, "unknown_code", `changes what the project runs: ${quote(show(it))}`)
     }

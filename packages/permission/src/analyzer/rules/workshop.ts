@@ -62,8 +62,13 @@ const parallel: Rule = (call) => {
   const front = words.slice(0, Math.max(dots, 0))
   while (front[0] !== undefined && prefixOf(front[0]).startsWith("-")) {
     const text = textOf(front.shift() ?? literal("")) ?? "?"
-    if (/^(-j|--jobs|--halt|-P)$/.test(text)) known &&= /^[\w,=+%]{1,24}$/.test(textOf(front.shift() ?? literal("?")) ?? "?")
-    else known &&= /^(-j\d{1,2}|--jobs=\d{1,2}|-k|--keep-order|--will-cite|--bar|--progress|--halt=[\w,=%]+|-v|--tag|--eta|--dry-run)$/.test(text)
+    if (/^(-j|--jobs|--halt|-P)$/.test(text))
+      known &&= /^[\w,=+%]{1,24}$/.test(textOf(front.shift() ?? literal("?")) ?? "?")
+    else
+      known &&=
+        /^(-j\d{1,2}|--jobs=\d{1,2}|-k|--keep-order|--will-cite|--bar|--progress|--halt=[\w,=%]+|-v|--tag|--eta|--dry-run)$/.test(
+          text
+        )
   }
   for (const it of front) {
     const text = textOf(it)
@@ -72,7 +77,10 @@ const parallel: Rule = (call) => {
   }
   const template = command.join(" ")
   const arguments_ = given.map((it) => textOf(it) ?? "?")
-  known &&= template !== "" && !/\{(?!(\}|\.\}|\/\}|\/\.\}))/.test(template) && arguments_.every((it) => /^[\w./+@%,-]+$/.test(it) && !it.startsWith("-"))
+  known &&=
+    template !== "" &&
+    !/\{(?!(\}|\.\}|\/\}|\/\.\}))/.test(template) &&
+    arguments_.every((it) => /^[\w./+@%,-]+$/.test(it) && !it.startsWith("-"))
   if (!known) {
     effect(call, "unknown_code", "starts programs in a way that is not followed")
     return same(call.shell)
@@ -109,7 +117,8 @@ const testKeys: Rule = (call, parsed) => {
 const keyMaker: Rule = (call, parsed) => {
   if (!has(parsed, "-out", "-keyout", "-noout")) effect(call, "secret")
   for (const { name, value } of parsed.options)
-    if (/^-(subj|addext|newkey|pkeyopt|algorithm)$/.test(name) && /file:|engine/.test(show(value ?? literal("?")))) effect(call, "unknown_code")
+    if (/^-(subj|addext|newkey|pkeyopt|algorithm)$/.test(name) && /file:|engine/.test(show(value ?? literal("?"))))
+      effect(call, "unknown_code")
   return undefined
 }
 
@@ -129,7 +138,11 @@ const queries =
 /** Only what asks: a statement that reads, or a listing. */
 const sqlite: Rule = (call) => {
   const words = [...call.args]
-  while (/^--?(readonly|json|csv|header|noheader|column|line|list|markdown|box|table|batch|bail|html|quote|tabs|ascii|safe)$/.test(textOf(words[0] ?? literal("")) ?? ""))
+  while (
+    /^--?(readonly|json|csv|header|noheader|column|line|list|markdown|box|table|batch|bail|html|quote|tabs|ascii|safe)$/.test(
+      textOf(words[0] ?? literal("")) ?? ""
+    )
+  )
     words.shift()
   const [file, ...statements] = words
   const plain = statements.every((it) => {
@@ -137,19 +150,23 @@ const sqlite: Rule = (call) => {
     if (text === undefined) return false
     if (/^\.(tables|schema|indexes|indices|databases|fullschema)(\s+[\w%]+)?$/.test(text)) return true
     return (
-      !/\b(attach|load_extension|readfile|writefile|edit|fts3_tokenizer|insert|update|delete|replace\s+into|drop|create|alter|vacuum|detach|reindex)\b/i.test(text) &&
+      !/\b(attach|load_extension|readfile|writefile|edit|fts3_tokenizer|insert|update|delete|replace\s+into|drop|create|alter|vacuum|detach|reindex)\b/i.test(
+        text
+      ) &&
       text
         .replace(/'[^']*'/g, "''")
         .split(";")
         .every((one) => one.trim() === "" || queries.test(one.trim()))
     )
   })
-  if (file === undefined || statements.length === 0 || !plain || /^-|^file:|:memory:/.test(show(file))) effect(call, "system")
+  if (file === undefined || statements.length === 0 || !plain || /^-|^file:|:memory:/.test(show(file)))
+    effect(call, "system")
   else read(call, file)
   return same(call.shell)
 }
 
-const xmlFlags = /^-(t|template|n|nl|T|text|B|noblanks|R|indent|I|D|xml-decl|b|break|c14n|net|C|e|w|s|q|h|o|0|omit-decl)$/
+const xmlFlags =
+  /^-(t|template|n|nl|T|text|B|noblanks|R|indent|I|D|xml-decl|b|break|c14n|net|C|e|w|s|q|h|o|0|omit-decl)$/
 
 /** `sel` shows, `ed` changes with `-L`; expressions may load other documents. */
 const xmlstarlet: Rule = (call) => {
@@ -164,7 +181,12 @@ const xmlstarlet: Rule = (call) => {
     const text = textOf(it) ?? "?"
     if (/^(-L|--inplace|-P|-S|-O|-u?q|-a|-v)$/.test(text) && /^(ed|edit|fo|el|val)/.test(mode)) {
       if (/^-[av]$/.test(text) && mode.startsWith("ed")) index++
-    } else if (/^-(v|m|c|e|a|f|i|o|s|N|x|u|d|r|t|-var|-indent-spaces)$|^--(value-of|match|copy-of|if|elem|attr|output|sort|update|delete|insert|append|subnode|type|name|value|rename|expr)$/.test(text) && !(text === "-t" && mode.startsWith("sel"))) {
+    } else if (
+      /^-(v|m|c|e|a|f|i|o|s|N|x|u|d|r|t|-var|-indent-spaces)$|^--(value-of|match|copy-of|if|elem|attr|output|sort|update|delete|insert|append|subnode|type|name|value|rename|expr)$/.test(
+        text
+      ) &&
+      !(text === "-t" && mode.startsWith("sel"))
+    ) {
       const value = textOf(words[++index] ?? literal("?"))
       if (value === undefined || /document\s*\(|unparsed|php:|exsl|doc\s*\(/.test(value)) unknown(call, it)
       if (text === "-s" && mode.startsWith("sel")) index++
@@ -182,9 +204,12 @@ const xmlstarlet: Rule = (call) => {
 }
 
 const crudini: Rule = (call) => {
-  const words = call.args.filter((it) => !/^--(existing|inplace|verbose|format=\w+|list|list-sep=.)$/.test(textOf(it) ?? ""))
+  const words = call.args.filter(
+    (it) => !/^--(existing|inplace|verbose|format=\w+|list|list-sep=.)$/.test(textOf(it) ?? "")
+  )
   const [verb, file, ...values] = words
-  if (file === undefined || !/^--(get|set|del)$/.test(textOf(verb ?? literal("?")) ?? "?")) unknown(call, verb ?? literal(""))
+  if (file === undefined || !/^--(get|set|del)$/.test(textOf(verb ?? literal("?")) ?? "?"))
+    unknown(call, verb ?? literal(""))
   else (textOf(verb ?? literal("")) === "--get" ? read : write)(call, file)
   if (values.some((it) => prefixOf(it).startsWith("--"))) unknown(call, values[0] ?? literal(""))
   return same(call.shell)
@@ -206,14 +231,16 @@ const m4: Rule = (call, parsed) => {
 }
 
 const tags: Rule = (call, parsed) => {
-  if (!has(parsed, "-x") && textOf(optionValue(parsed, "-f", "-o") ?? literal("tags")) !== "-") effect(call, "workspace_write")
+  if (!has(parsed, "-x") && textOf(optionValue(parsed, "-f", "-o") ?? literal("tags")) !== "-")
+    effect(call, "workspace_write")
   if (parsed.operands.some((it) => /^@/.test(show(it)))) refuse(call, "unknown_option", "a list of files is not known")
   return undefined
 }
 
 const nim: Rule = (call) => {
   const [verb, ...words] = call.args
-  if (!/^(c|cc|cpp|js|compile|check|r|doc|doc2|dump|genDepend|objc)$/.test(textOf(verb ?? literal("?")) ?? "?")) unknown(call, verb ?? literal(""))
+  if (!/^(c|cc|cpp|js|compile|check|r|doc|doc2|dump|genDepend|objc)$/.test(textOf(verb ?? literal("?")) ?? "?"))
+    unknown(call, verb ?? literal(""))
   let file = false
   for (const it of words) {
     const text = prefixOf(it)
@@ -225,7 +252,9 @@ const nim: Rule = (call) => {
     } else if (path !== null) write(call, { pieces: [text.slice(path[0].length), ...it.pieces.slice(1)] })
     else if (
       textOf(it) === undefined ||
-      !/^(-r|--run|-f|--forceBuild(:on|:off)?|--(hints?|warnings?|opt|mm|gc|threads|verbosity|app|cpu|os|stackTrace|lineTrace|checks|panics|styleCheck|hint|warning|assertions|debugger|project|index|define|colors|boundChecks|overflowChecks|exceptions|profiler)([:=[][\w.:\]-]*)?|-d:(release|danger|debug|ssl|useMalloc|testing|[A-Za-z]\w*(=[\w.]+)?))$/.test(text)
+      !/^(-r|--run|-f|--forceBuild(:on|:off)?|--(hints?|warnings?|opt|mm|gc|threads|verbosity|app|cpu|os|stackTrace|lineTrace|checks|panics|styleCheck|hint|warning|assertions|debugger|project|index|define|colors|boundChecks|overflowChecks|exceptions|profiler)([:=[][\w.:\]-]*)?|-d:(release|danger|debug|ssl|useMalloc|testing|[A-Za-z]\w*(=[\w.]+)?))$/.test(
+        text
+      )
     )
       unknown(call, it)
   }
@@ -240,10 +269,12 @@ const clojure: Rule = (call) => {
     const text = textOf(it)
     if (text !== undefined && /^-[MXTA](:[\w./-]+)+$/.test(text)) own = true
     else if (text !== undefined && /^-(Spath|Stree|Sdescribe|P|Sforce)$/.test(text)) own = true
-    else if (!own || text?.startsWith("-S") === true || /^(-e|--eval|-Sdeps|-i|--init)$/.test(text ?? "?")) refuse(call, "unknown_code", "what it runs is not followed")
+    else if (!own || text?.startsWith("-S") === true || /^(-e|--eval|-Sdeps|-i|--init)$/.test(text ?? "?"))
+      refuse(call, "unknown_code", "what it runs is not followed")
   }
   if (!own) refuse(call, "unknown_code", "it takes code from its standard input")
-  if (anyReachesBeyond(call.args.flatMap((it) => show(it).replace(/^-\w:/, "").split(":")))) effect(call, "system", "publishes, deploys or changes a database")
+  if (anyReachesBeyond(call.args.flatMap((it) => show(it).replace(/^-\w:/, "").split(":"))))
+    effect(call, "system", "publishes, deploys or changes a database")
   inside(call, call.args)
   effect(call, "project_code")
   return same(call.shell)
@@ -251,14 +282,18 @@ const clojure: Rule = (call) => {
 
 /** What the manifest of the workspace names, and nothing else. */
 const onlyDependencies: Rule = (call, parsed) => {
-  if (!has(parsed, "-d", "--depsOnly", "--deps-only", "--only-deps") || parsed.operands.some((it) => !/^\.?\/?[\w./-]*(\.(rockspec|opam|nimble)|^\.|\/)$|^\.$/.test(show(it))))
+  if (
+    !has(parsed, "-d", "--depsOnly", "--deps-only", "--only-deps") ||
+    parsed.operands.some((it) => !/^\.?\/?[\w./-]*(\.(rockspec|opam|nimble)|^\.|\/)$|^\.$/.test(show(it)))
+  )
     effect(call, "network", "installs what the project does not name")
   call.run.findings.network = true
   return undefined
 }
 
 const rebarProfile: Rule = (call, parsed) => {
-  if (parsed.operands.some((it) => /^(hex|shell|do|upgrade|plugins|new|relup|tar)$/.test(show(it)))) unknown(call, parsed.operands[1] ?? literal(""))
+  if (parsed.operands.some((it) => /^(hex|shell|do|upgrade|plugins|new|relup|tar)$/.test(show(it))))
+    unknown(call, parsed.operands[1] ?? literal(""))
   return undefined
 }
 
@@ -269,13 +304,27 @@ const dartRun: Rule = (call, parsed) => {
 }
 
 /** A program of the project, or one that is found by its name. */
-const duneExec: Rule = (call) => {
-  const words = call.args.filter((it, index) => !(index === 0 && /^(--)$/.test(textOf(it) ?? "")))
+const duneExec: Rule = (call, parsed) => {
+  const words = parsed.operands.filter((it, index) => !(index === 0 && /^(--)$/.test(textOf(it) ?? "")))
   const name = textOf(words[0] ?? literal("")) ?? ""
+  if (words.slice(1, 2).some((it) => textOf(it) === "--")) words.splice(1, 1)
   if (!/^\.\/|^[\w-]+$/.test(name)) refuse(call, "unknown_code", "what it runs is not known")
   if (call.run.lookUp(name) !== undefined) return call.runWords(words, call.shell, call.input)
   inside(call, words)
+  effect(call, "project_code")
   return same(call.shell)
+}
+
+/** A setting of the build may name a program or a place. */
+const xcodeActions: Rule = (call, parsed) => {
+  for (const it of parsed.operands)
+    if (
+      !/^(build|test|clean|analyze|build-for-testing|test-without-building|(CODE_SIGNING_(ALLOWED|REQUIRED)|ONLY_ACTIVE_ARCH)=(YES|NO))$/.test(
+        show(it)
+      )
+    )
+      unknown(call, it)
+  return undefined
 }
 
 const trunk: Rule = (call, parsed) => {
@@ -287,26 +336,31 @@ const trunk: Rule = (call, parsed) => {
 /** Words with which a checker fetches, sends or installs. */
 const formats: Rule = (call, parsed) => {
   for (const it of parsed.operands)
-    if (/^(sync|install|upgrade|update|add|publish|deploy|login|push|pull|exec|cmd|run|query|eval|tsdb|mod|fetch|server|lsp|init|sbom)$/.test(show(it)))
+    if (
+      /^(sync|install|upgrade|update|add|publish|deploy|login|push|pull|exec|cmd|run|query|eval|tsdb|mod|fetch|server|lsp|init|sbom)$/.test(
+        show(it)
+      )
+    )
       refuse(call, "unknown_option", `${quote(show(it))} is not known`)
   return undefined
 }
 
 const offline: Rule = (call, parsed, program) => {
-  for (const { value } of parsed.options) if (/\bimport|http\.send/.test(show(value ?? literal("")))) refuse(call, "unknown_code", "its code is not followed")
+  for (const { value } of parsed.options)
+    if (/\bimport|http\.send/.test(show(value ?? literal("")))) refuse(call, "unknown_code", "its code is not followed")
   return formats(call, parsed, program)
 }
 
 /** A directory of the workspace, not a place on the network. */
 const localTree: Rule = (call, parsed) => {
-  for (const it of parsed.operands)
-    if (/\?|\/\/|:|@|^[\w-]+(\.[\w-]+)+\//.test(show(it))) effect(call, "network")
+  for (const it of parsed.operands) if (/\?|\/\/|:|@|^[\w-]+(\.[\w-]+)+\//.test(show(it))) effect(call, "network")
   return undefined
 }
 
 const tableFiles: Rule = (call, parsed) => {
   const pattern = /(search|slice|join)$/.test(call.name)
-  for (const [index, it] of parsed.operands.entries()) if (!(pattern && index === 0) || /\.\w+$/.test(show(it))) read(call, it)
+  for (const [index, it] of parsed.operands.entries())
+    if (!(pattern && index === 0) || /\.\w+$/.test(show(it))) read(call, it)
   return same(call.shell)
 }
 
@@ -319,7 +373,8 @@ export const cmakeTool = (call: Call, words: ReadonlyArray<Value>): void => {
   else if (/^(copy|copy_if_different|copy_directory|copy_directory_if_different)$/.test(name)) {
     for (const it of files.slice(0, -1)) read(call, it)
     for (const it of files.slice(-1)) write(call, it)
-  } else if (/^(md5sum|sha1sum|sha256sum|sha512sum|cat|compare_files)$/.test(name)) for (const it of files) read(call, it)
+  } else if (/^(md5sum|sha1sum|sha256sum|sha512sum|cat|compare_files)$/.test(name))
+    for (const it of files) read(call, it)
   else if (/^(rm|remove|remove_directory|rename)$/.test(name)) {
     const program = name === "rename" ? ["mv"] : name === "remove_directory" ? ["rm", "-r"] : ["rm"]
     call.runWords([...program.map((it) => literal(it)), ...args], call.shell, call.input)
@@ -343,7 +398,11 @@ export const setScript = (call: Call, it: Value): boolean => {
   const text = textOf(it)
   const found = /^scripts\.([\w:-]+)=(.+)$/.exec(text ?? "")
   const [, name = "", command = ""] = found ?? []
-  if (found === null || /^(pre|post)|^(install|prepare|prepublish\w*|publish|version|dependencies|uninstall|restart|stop|start)$/.test(name)) return false
+  if (
+    found === null ||
+    /^(pre|post)|^(install|prepare|prepublish\w*|publish|version|dependencies|uninstall|restart|stop|start)$/.test(name)
+  )
+    return false
   runValue(call, literal(command), call.shell, { _tag: "Nothing" })
   return true
 }
@@ -368,6 +427,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   dartRun,
   duneExec,
   trunk,
+  xcodeActions,
   formats,
   offline,
   localTree,
