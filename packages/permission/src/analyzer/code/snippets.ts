@@ -4,7 +4,7 @@
  * comment, a quotation in another form) is refused, so that no text is taken for another kind of text.
  */
 import { isSecretPath } from "../secrets.js"
-import { isEndless, isPlainText, longest, type Recognised, words } from "./Recognised.js"
+import { isEndless, isPlainText, type Recognised, words } from "./Recognised.js"
 
 interface Language {
   /** Functions, methods, classes and words of the language that are harmless wherever they stand. */
@@ -31,6 +31,9 @@ interface Language {
 const common =
   "if else elsif elif unless then end do for foreach in and or not true false nil null undef return my local our let const var "
 
+/** Characters: more is no short code, and would cost more than linear time. */
+const most = 1_024
+
 const perl: Language = {
   names: words(
     `${common}print printf say sprintf join split map grep sort reverse keys values each length substr index rindex uc lc ucfirst lcfirst abs int sqrt sin cos atan2 exp log hex oct ord chr push pop shift unshift splice scalar defined exists delete wantarray time localtime gmtime ref sum sum0 min max first uniq shuffle product any all none reduce pairs use strict warnings utf8 feature List::Util Scalar::Util POSIX Data::Dumper Dumper JSON::PP Time::Local Time::Piece Text::Wrap MIME::Base64 Digest::MD5 Digest::SHA encode_json decode_json encode_base64 decode_base64 md5_hex sha1_hex sha256_hex floor ceil strftime fmod looks_like_number new pretty encode decode canonical utf8 indent STDOUT STDERR END eq ne lt gt le ge cmp x a b i n k v PI ymd wrap`
@@ -38,7 +41,7 @@ const perl: Language = {
   token:
     /\s+|([A-Za-z_]\w*(?:::\w+)*)|[$@%]#?[A-Za-z_]\w*|\$[_\d.]|@_|\$#?\{|@\{|@\$|%\$|\d[\w.]*|"(?:[^"\\]|\\[ntr"\\$@])*"|'(?:[^'\\]|\\['\\])*'|=>|->|\.\.|&&|\|\||[-+*/%=!?:;,.(){}[\]<>]/y,
   never:
-    /[$@%]#?(ENV|INC|SIG|0)\b|\b(CORE|STDIN|GLOBAL|do)\b|<<|<\s*\$?\w*\s*>|->\s*[$([&]?\$|(?<!&)&(?!&)|\*\s*[{"']|`|%\s*\{|(?<![$@%])\b(q|qq|qw|qx|m|s|y|tr|qr)\s*[^\w\s,;)=.]|\$_\s*=(?![=~])|\\|\bsort\s+\$|\(\s*;/,
+    /[$@%]#?(ENV|INC|SIG|0)\b|\b(CORE|STDIN|GLOBAL|do)\b|%\$|\$\$|\$#?\{|[@$%]\s*\{\s*"|->\s*\{|[\]}]\s*\{|<<|<\s*\$?\w*\s*>|->\s*[$([&]?\$|(?<!&)&(?!&)|\*\s*[{"']|`|%\s*\{|(?<![$@%])\b(q|qq|qw|qx|m|s|y|tr|qr)\s*[^\w\s,;)=.]|\$_\s*=(?![=~])|\\|\bsort\s+\$|\(\s*;/,
   neverInText: /`|@\{|\$\{|\$\w+\s*(->)?\s*[[{(]|[$@](ENV|INC|SIG|0)\b|\$[^\w\s"$.,;:)%/-]/,
   quotesKeys: true,
   declares: []
@@ -56,7 +59,7 @@ const ruby: Language = {
   declares: [
     /\b([a-z_]\w*)\s*(?:[-+*|]{1,2})?=(?![=~>])/g,
     /\|\s*\(?([a-z_]\w*)/g,
-    /\|[^|]*?,\s*([a-z_]\w*)[^|]*?\|/g,
+    /\|[^|]{0,60}?,\s*([a-z_]\w*)/g,
     /\bfor\s+([a-z_]\w*)/g,
     /([a-z_]\w*):(?!:)/g
   ],
@@ -104,7 +107,7 @@ const rLanguage: Language = {
   ),
   token:
     /\s+|([A-Za-z.][\w.]*)|\d[\w.]*|"(?:[^"\\]|\\[ntr"\\])*"|'(?:[^'\\]|\\['\\nt])*'|<-|\|>|[=<>!]=|&&|\|\||[-+*/^=!:;,(){}[\]<>$~|&]/y,
-  never: /`|#|::|%|@|\b(file|append|con|fileEncoding)\s*=|\bfunction\b|\\\(|<<-|->/,
+  never: /`|#|::|%|@|\b(file|append|con|fileEncoding)\s*=|"\s*=(?!=)|\bfunction\b|\\\(|<<-|->/,
   divides: true,
   neverInText: /\\[x\duU]/,
   declares: [/([A-Za-z.][\w.]*)\s*(?:<-|=(?!=))/g, /\bfor\s*\(\s*([A-Za-z.]\w*)/g, /\$\s*([A-Za-z.][\w.]*)/g],
@@ -161,7 +164,7 @@ const tokensIn = (language: Language, text: string): ReadonlyArray<string> | und
 const recognise =
   (language: Language) =>
   (text: string): Recognised | undefined => {
-    if (text.length > longest || /[^\t\n -~]/.test(text)) return undefined
+    if (text.length > most || /[^\t\n -~]/.test(text)) return undefined
     const all = tokensIn(language, text)
     if (all === undefined) return undefined
     const tokens = all.filter((it) => it.trim() !== "")
@@ -178,7 +181,7 @@ const recognise =
     for (const [index, it] of tokens.entries()) {
       if (isText(it)) {
         let plain = literalIn(it)
-        if (it.startsWith('"') && language.neverInText.test(plain.replace(/(\$\w+)(?:->)?[{[]\$?\w+[}\]]/g, "$1")))
+        if (it.startsWith('"') && language.neverInText.test(plain.replace(/(\$\w+)[{[]\$?\w+[}\]]/g, "$1")))
           return undefined
         if (it.startsWith('"') && language.interpolation !== undefined) {
           for (const [, inner = ""] of plain.matchAll(language.interpolation))
@@ -246,10 +249,10 @@ export const recogniseElixir = recognise(elixir)
 
 /** A task of a package for developers, on the project. */
 const projectTask =
-  /^\s*(?:(?:devtools|testthat|lintr|styler|roxygen2|rmarkdown|covr|pkgdown|rcmdcheck|renv|targets|quarto|bookdown)::(?:test|test_dir|test_file|test_local|test_package|check|check_man|document|build|load_all|lint|lint_package|lint_dir|style_pkg|style_dir|style_file|roxygenise|render|render_site|render_book|package_coverage|build_site|build_articles|rcmdcheck|status|tar_make|spell_check|run_examples|build_readme|quarto_render)\(([\w\s,=."'/-]*)\)\s*;?\s*)+$/
+  /^(?:devtools|testthat|lintr|styler|roxygen2|rmarkdown|covr|pkgdown|rcmdcheck|renv|targets|quarto|bookdown)::(?:test|test_dir|test_file|test_local|test_package|check|check_man|document|build|load_all|lint|lint_package|lint_dir|style_pkg|style_dir|style_file|roxygenise|render|render_site|render_book|package_coverage|build_site|build_articles|rcmdcheck|status|tar_make|spell_check|run_examples|build_readme|quarto_render)\([\w\s,=."'/-]*\)$/
 
 export const recogniseR = (text: string): Recognised | undefined => {
-  const task = projectTask.test(text) && isInner(text)
+  const task = text.length <= most && isInner(text) && text.split(/[;\n]/).every((it) => projectTask.test(it.trim()))
   return task ? { project: true, reads: [], writes: [] } : recognise(rLanguage)(text)
 }
 

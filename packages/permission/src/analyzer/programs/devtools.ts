@@ -186,7 +186,7 @@ export const devtools: ProgramTable = {
     flags:
       "-q -D -I -V --quiet --drafts --future --incremental --trace --verbose --strict_front_matter --lsi --unpublished --dryrun --clean --fetch=false -r --dry-run",
     values: {
-      inside: "-b --baseurl -u --base-url -p --port -H --host -o -t --theme --pathprefix --formats -i --interface",
+      inside: "-b --baseurl -u --base-url -p --port -H --host -t --theme --pathprefix --formats -i --interface",
       write: "-d --destination -o --output --output-dir --dest-dir --to-dir",
       code: "-s --source -c --config --input --settings"
     },
@@ -198,7 +198,7 @@ export const devtools: ProgramTable = {
       "-W -n -E -a -q -Q -T -v -N -f -e -P --keep-going --no-color --force --separate --module-first --no-toc --implicit-namespaces",
     values: {
       text: "-b -M",
-      inside: "-j -D -A -t --port --host --ignore --watch -H -A -V -R",
+      inside: "-j -D -A -t --port --host --ignore --watch -H -V -R",
       write: "-d -w -o",
       code: "-c"
     },
@@ -267,7 +267,7 @@ export const devtools: ProgramTable = {
       "-c -q -r -b -l -a -f -s -p --capture --initial --quiet --summary --list --remove --extract --add-tracefile --no-external --branch-coverage --legend --show-details --demangle-cpp --print-summary --html --html-details --exclude-unreachable-branches --txt --xml-pretty --branches --no-checksum --zerocounters -z -i merge report show export -sparse",
     values: {
       inside:
-        "-d --directory -k --base-directory -t --test-name --title --ignore-errors --exclude -e --include --fail-under-line --prefix --filter --format -instr-profile -instr-profile --object",
+        "-d --directory -k --base-directory -t --test-name --title --ignore-errors --exclude -e --include --fail-under-line --prefix --filter --format -instr-profile --object",
       write: "-o --output-file --output --output-directory --xml --json --csv --cobertura"
     },
     operands: "inside*"

@@ -251,7 +251,7 @@ export const languages: ProgramTable = {
           "--release --debug --profile --no-pub --coverage --web --no-codesign --no-sound-null-safety --split-per-abi --obfuscate --tree-shake-icons --no-tree-shake-icons --fatal-infos --no-fatal-infos --no-fatal-warnings --update-goldens --wasm -v --verbose --simulator --config-only --machine",
         values: {
           inside:
-            "--name --plain-name -t --tags --flavor -t --target --build-name --build-number -j --concurrency --reporter --web-renderer --base-href --target-platform --dart-define --platforms --org --template --timeout",
+            "--name --plain-name -t --tags --flavor --target --build-name --build-number -j --concurrency --reporter --web-renderer --base-href --target-platform --dart-define --platforms --org --template --timeout",
           write: "--split-debug-info --coverage-path -o --output",
           code: "--dart-define-from-file"
         },

@@ -165,6 +165,7 @@ export const media: ProgramTable = {
     tells: "--list-langs",
     values: { text: "-l --psm --oem --dpi" },
     operands: "read write text*",
+    rule: "localMedia",
     effect: "workspace_write"
   },
   "antiword catdoc docx2txt odt2txt html2text unrtf": {

@@ -27,7 +27,7 @@ const inputText = ({ input }: Call): string | undefined => {
 
 /** One command of `ed` that moves, shows or changes text; not `!`, `r`, `e`, `w` with a name. */
 const editing =
-  /^(?:(?:\d+|\$|\.|[-+]\d*|\/(?:[^/\\]|\\.)*\/|,|;|%|1,\$)*)(?:[acidjklmnptu=.]|[gv]\/(?:[^/\\!]|\\.)*\/(?:[dpn]|s\/(?:[^/\\]|\\.)*\/(?:[^/\\]|\\.)*\/[gp\d]*)|s\/(?:[^/\\]|\\.)*\/(?:[^/\\]|\\.)*\/?[gp\d]*|[wWqQH]|wq|m\d+|t\d+)?$/
+  /^(?:[,;%]|(?:\d{1,9}|\$|\.|[-+]\d{0,9}|\/(?:[^/\\]|\\.)*\/)(?:[,;](?:\d{1,9}|\$|\.|[-+]\d{0,9}|\/(?:[^/\\]|\\.)*\/))?)?(?:[acidjklnptu=.]|[gv]\/(?:[^/\\!]|\\.)*\/(?:[dpn]|s\/(?:[^/\\]|\\.)*\/(?:[^/\\]|\\.)*\/[gp\d]*)|s\/(?:[^/\\]|\\.)*\/(?:[^/\\]|\\.)*\/?[gp\d]*|[wWqQH]|wq|m\d{1,9}|t\d{1,9})?$/
 
 const lineEditor: Rule = (call, parsed) => {
   const text = inputText(call)
@@ -39,7 +39,7 @@ const lineEditor: Rule = (call, parsed) => {
       return true
     }
     inserts = /^(\d+|\$|\.)?(,(\d+|\$))?[aic]$/.test(line)
-    if (line.endsWith("\\")) return false
+    if (line.endsWith("\\") || line.length > 500) return false
     return editing.test(line)
   })
   if (text === undefined || !harmless || parsed.operands.length !== 1)
