@@ -1,6 +1,5 @@
 // Bundles the `driver` command, with the programs and files that it starts and reads, into packages/cli/dist.
 import { spawnSync } from "node:child_process"
-import { createHash } from "node:crypto"
 import {
   existsSync,
   mkdirSync,
@@ -16,6 +15,7 @@ import { basename, dirname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 import { buildPrograms, programs } from "./build-programs.mjs"
+import { bundleInParts } from "./bundle.mjs"
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..")
 const dist = resolve(root, "packages/cli/dist")
@@ -31,68 +31,88 @@ const write = (path, contents, mode = 0o644) => {
 
 const copy = (from, to, mode) => write(to, readFileSync(from), mode)
 
-/** One file, so that what V8 makes of it can be kept: see `packages/cli/src/launcher.ts`. */
 const options = {
   absWorkingDir: root,
-  bundle: true,
   minify: true,
-  write: false,
   platform: "node",
   target: "node20",
   charset: "ascii",
   logLevel: "warning"
 }
 
-export const buildCli = async () => {
-  await buildPrograms()
-  const program = await build({
-    ...options,
-    entryPoints: ["packages/cli/src/main.ts"],
-    outfile: resolve(dist, "driver.cjs"),
-    format: "cjs",
-    // A native module cannot be bundled, and pg's native half is never used; the others are only loaded where they are asked for.
-    external: ["better-sqlite3", "pg-native", "pg", "undici"],
-    // Megabytes, one of them with a file of its own beside it, and never used.
-    alias: Object.fromEntries(
-      ["@anthropic-ai/tokenizer", "gpt-tokenizer"].map((it) => [it, "./scripts/no-tokenizer.mjs"])
-    ),
-    define: { __DRIVER_VERSION__: JSON.stringify(version), "import.meta.url": "__url" },
-    metafile: true
-  })
-  const launcher = await build({
-    ...options,
-    entryPoints: ["packages/cli/src/launcher.ts"],
-    outfile: resolve(dist, "driver.mjs"),
-    format: "esm"
-  })
-  for (const target of Object.values(programs)) copy(resolve(root, target), resolve(dist, basename(target)), 0o755)
-  copy(resolve(root, "packages/stub/scenarios/demo.yaml"), resolve(dist, "scenarios/demo.yaml"), 0o644)
-  const [bundle] = program.outputFiles
-  const body = bundle.text.replace(/^#!.*/, "")
-  const wrapped = `(function (require, module, __url) { const { exports } = module; ${body}\n})`
-  // V8 itself only compares lengths.
-  const id = createHash("sha256").update(wrapped).digest("hex").slice(0, 16)
-  const cache = `${id}.cache`
-  write(bundle.path, `/*${id}*/${wrapped}`)
-  for (const file of launcher.outputFiles) write(file.path, file.contents, 0o755)
-  for (const name of readdirSync(dist)) if (/^chunk-|\.cache$/.test(name) && name !== cache) rmSync(resolve(dist, name))
-  if (!existsSync(resolve(dist, cache))) writeCodeCache(bundle.path, resolve(dist, cache))
-  return program.metafile
+/** See `lazy-ws.cjs`, which is the one that gets the real one. */
+const lazyWs = {
+  name: "lazy-ws",
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /^ws$/ }, ({ importer }) =>
+      basename(importer) === "lazy-ws.cjs" ? undefined : { path: resolve(root, "scripts/lazy-ws.cjs") }
+    )
+  }
 }
 
-/** Drives a small goal with the stand-in agent, and keeps what V8 has compiled by then. */
-const writeCodeCache = (program, cache) => {
-  const directory = mkdtempSync(resolve(tmpdir(), "driver-build-"))
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    [resolve(root, "scripts/code-cache.mjs"), program, directory, cache],
-    {
-      encoding: "utf8"
+/** Beside the command line itself: what `driver run` reads from its start to its end. */
+const layers = [
+  ["packages/cli/src/main.ts"],
+  [
+    "packages/cli/src/Composition.ts",
+    "packages/cli/src/commands/run.ts",
+    "packages/cli/src/RenderPlain.ts",
+    "packages/cli/src/yamlParser.ts"
+  ]
+]
+
+export const buildCli = async () => {
+  await buildPrograms()
+  const { metafile, parts } = await bundleInParts({
+    layers,
+    options: {
+      ...options,
+      // A native module cannot be bundled, and pg's native half is never used; the others are only loaded where they are asked for.
+      external: ["better-sqlite3", "pg-native", "pg", "undici"],
+      // Megabytes, one of them with a file of its own beside it, and never used.
+      alias: Object.fromEntries(
+        ["@anthropic-ai/tokenizer", "gpt-tokenizer"].map((it) => [it, "./scripts/no-tokenizer.mjs"])
+      ),
+      plugins: [lazyWs],
+      define: { __DRIVER_VERSION__: JSON.stringify(version), "import.meta.url": "__url" }
     }
-  )
+  })
+  const own = (name, outfile) =>
+    build({
+      ...options,
+      bundle: true,
+      write: false,
+      entryPoints: [`packages/cli/src/${name}.ts`],
+      outfile,
+      format: "esm"
+    })
+  const launcher = await own("launcher", resolve(dist, "driver.mjs"))
+  for (const target of Object.values(programs)) copy(resolve(root, target), resolve(dist, basename(target)), 0o755)
+  copy(resolve(root, "packages/stub/scenarios/demo.yaml"), resolve(dist, "scenarios/demo.yaml"), 0o644)
+  for (const { letter, text } of parts) write(resolve(dist, `driver-${letter}.cjs`), text)
+  for (const file of launcher.outputFiles) write(file.path, file.contents, 0o755)
+  const caches = parts.map(({ id }) => `${id}.cache`)
+  for (const name of readdirSync(dist)) {
+    if (name === "driver.cjs" || (name.endsWith(".cache") && !caches.includes(name))) rmSync(resolve(dist, name))
+  }
+  if (caches.some((name) => !existsSync(resolve(dist, name)))) {
+    const loader = await own("parts", resolve(dist, "parts.mjs"))
+    writeCodeCache(loader.outputFiles[0].contents)
+  }
+  return metafile
+}
+
+/** Drives a small goal with the stand-in agent, lists it, and keeps what V8 has compiled by then. */
+const writeCodeCache = (loader) => {
+  const directory = mkdtempSync(resolve(tmpdir(), "driver-build-"))
+  writeFileSync(resolve(directory, "parts.mjs"), loader)
+  for (const command of ["run", "list"]) {
+    const args = [resolve(root, "scripts/code-cache.mjs"), dist, directory, command]
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" })
+    // Nothing depends on it but the time of a start.
+    if (status !== 0) console.error(`driver was built without its compiled form: ${stderr}`)
+  }
   rmSync(directory, { recursive: true, force: true })
-  // Nothing depends on it but the time of a start.
-  if (status !== 0) console.error(`driver was built without its compiled form: ${stderr}`)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildCli()

@@ -1,53 +1,56 @@
-// Runs the bundled `driver` on a small goal and writes down what V8 has compiled by the end of it: what the launcher reads.
-// Arguments: the bundle, an empty directory, the file to write.
+// Runs a command of the bundled `driver` and writes down what V8 has compiled by the end of it, for each part of the bundle of
+// which that is not written down yet: what the launcher reads.
+// Arguments: where the bundle is, a directory with its loader, `parts.mjs`, and `run` (a small goal) or, after that, `list`.
 import { execFileSync } from "node:child_process"
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
-import { createRequire } from "node:module"
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { Script } from "node:vm"
+import { setFlagsFromString } from "node:v8"
 
-const [bundle, directory, cache] = process.argv.slice(2)
+const [dist, directory, command] = process.argv.slice(2)
+const { start } = await import(pathToFileURL(join(directory, "parts.mjs")).href)
 const repository = join(directory, "repository")
-mkdirSync(repository)
-const git = (...args) =>
-  execFileSync("git", ["-c", "user.name=b", "-c", "user.email=b@localhost", ...args], {
-    cwd: repository,
-    stdio: "ignore"
-  })
-git("init", "-q", "-b", "main")
-git("commit", "-q", "--allow-empty", "-m", "Begin")
-writeFileSync(
-  join(directory, "scenario.json"),
-  JSON.stringify({
-    turns: [
-      { steps: [{ tool: "Bash", input: { command: "curl localhost" } }, { say: "not yet" }] },
-      { steps: [{ tool: "Write", input: { file_path: "a.txt", content: "a\n" } }, { say: "done" }] }
-    ]
-  })
-)
-writeFileSync(
-  join(directory, "driver.yaml"),
-  "agent: { kind: stub, scenario: scenario.json }\nrepository: repository\n"
-)
-writeFileSync(join(directory, "goal.yaml"), "description: Write a.txt\nacceptance: [{ shell: test -s a.txt }]\n")
+if (!existsSync(repository)) {
+  mkdirSync(repository)
+  const git = (...args) =>
+    execFileSync("git", ["-c", "user.name=b", "-c", "user.email=b@localhost", ...args], {
+      cwd: repository,
+      stdio: "ignore"
+    })
+  git("init", "-q", "-b", "main")
+  git("commit", "-q", "--allow-empty", "-m", "Begin")
+  writeFileSync(
+    join(directory, "scenario.json"),
+    JSON.stringify({
+      turns: [
+        { steps: [{ tool: "Bash", input: { command: "curl localhost" } }, { say: "not yet" }] },
+        { steps: [{ tool: "Write", input: { file_path: "a.txt", content: "a\n" } }, { say: "done" }] }
+      ]
+    })
+  )
+  writeFileSync(
+    join(directory, "driver.yaml"),
+    "agent: { kind: stub, scenario: scenario.json }\nrepository: repository\n"
+  )
+  writeFileSync(join(directory, "goal.yaml"), "description: Write a.txt\nacceptance: [{ shell: test -s a.txt }]\n")
+}
 
 process.env.HOME = directory
 process.env.XDG_STATE_HOME = join(directory, "state")
-process.argv = [
-  process.execPath,
-  bundle,
-  "run",
-  join(directory, "goal.yaml"),
-  "--config",
-  join(directory, "driver.yaml"),
-  "--events",
-  join(directory, "events.jsonl")
-]
-const script = new Script(readFileSync(bundle, "latin1"), { filename: bundle })
+const config = ["--config", join(directory, "driver.yaml")]
+const commands = {
+  run: ["run", join(directory, "goal.yaml"), ...config, "--events", join(directory, "events.jsonl")],
+  list: ["list", ...config]
+}
+process.argv = [process.execPath, join(dist, "driver.mjs"), ...commands[command]]
+// As the launcher has it: V8 keeps to what was compiled with the same flags.
+setFlagsFromString("--no-opt")
+const parts = []
 process.on("exit", (code) => {
   if (code !== 0) return
-  writeFileSync(`${cache}.${process.pid}`, script.createCachedData())
-  renameSync(`${cache}.${process.pid}`, cache)
+  for (const { cache, script } of parts.filter((part) => !existsSync(part.cache))) {
+    writeFileSync(`${cache}.${process.pid}`, script.createCachedData())
+    renameSync(`${cache}.${process.pid}`, cache)
+  }
 })
-script.runInThisContext()(createRequire(bundle), { exports: {} }, pathToFileURL(bundle).href)
+start(dist, (part) => parts.push(part))

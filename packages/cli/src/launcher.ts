@@ -1,28 +1,14 @@
 #!/usr/bin/env node
 /**
- * Starts the bundle beside it together with what V8 has compiled of it before: reading that takes a fifth of the time
- * that compiling does. Where it does not fit (another version of Node, other flags), or is missing, V8 compiles.
+ * Starts the bundle, without V8's optimizing compiler: in the first second (see `main.ts`) what it makes comes too late to be of
+ * use, the second processor has git and the agent to start, and a command that ends within it does not wait for it.
  */
-import { readFileSync } from "node:fs"
-import { createRequire } from "node:module"
+import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Script } from "node:vm"
+import { setFlagsFromString } from "node:v8"
+import { start } from "./parts.js"
 
-const filename = fileURLToPath(new URL("./driver.cjs", import.meta.url))
+// Before anything is read: compiled forms are kept for these flags.
+setFlagsFromString("--no-opt")
 
-// One function of what a module gets. esbuild writes ASCII only.
-const source = readFileSync(filename, "latin1")
-/** It begins with a comment that says which build it is. */
-const id = source.slice(2, 18)
-
-const compiled = (): Buffer | undefined => {
-  try {
-    return readFileSync(fileURLToPath(new URL(`./${id}.cache`, import.meta.url)))
-  } catch {
-    return undefined
-  }
-}
-
-const cachedData = compiled()
-const script = new Script(source, { filename, ...(cachedData === undefined ? {} : { cachedData }) })
-script.runInThisContext()(createRequire(import.meta.url), { exports: {} }, import.meta.url)
+start(dirname(fileURLToPath(import.meta.url)))

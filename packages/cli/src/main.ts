@@ -4,6 +4,7 @@
  * standard error; which implementations the commands work with is said in
  * `Composition.ts`, which is loaded by those that need it.
  */
+import { setFlagsFromString } from "node:v8"
 import * as Redactor from "@driver/domain/Redactor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -57,10 +58,21 @@ const PlatformLayer = Layer.mergeAll(
   Logger.minimumLogLevel(LogLevel.Warning)
 )
 
-makeCli(composition)(process.argv).pipe(
+/** The launcher has switched it off. */
+const optimizeSoon = Effect.sync(() => setFlagsFromString("--opt")).pipe(Effect.delay("1 second"), Effect.forkScoped)
+
+Effect.scoped(Effect.zipRight(optimizeSoon, makeCli(composition)(process.argv))).pipe(
   Effect.tapErrorCause((cause) =>
     Effect.flatMap(Effect.all([Host, cleanText]), ([{ stderr }, clean]) => stderr.write(clean(failureText(cause))))
   ),
   Effect.provide(PlatformLayer),
-  NodeRuntime.runMain({ teardown, disableErrorReporting: true, disablePrettyLogger: true })
+  NodeRuntime.runMain({
+    // What is left has no owner: compilers, collectors, the heap. Nobody needs to wait for them to be put away.
+    teardown: (exit, onExit) => {
+      teardown(exit, onExit)
+      process.stdout.write("", () => process.exit())
+    },
+    disableErrorReporting: true,
+    disablePrettyLogger: true
+  })
 )
