@@ -33,6 +33,9 @@ const read = (path: string): Buffer | undefined => {
 /** A chunk is named by the letter of its part and a number: `a12` is in `driver-a.cjs`. Other names are Node's to find. */
 const isChunk = (name: string): boolean => /^[a-z]\d+$/.test(name)
 
+const damaged = (missing: string) =>
+  new Error(`the installation of driver is damaged: there is no ${missing}; install it again`)
+
 /** Runs the chunk that the program begins with. `onPart` is told of each part when it is read. */
 export const start = (directory: string, onPart: (part: Part) => void = () => {}): void => {
   const url = pathToFileURL(join(directory, "driver.mjs")).href
@@ -45,7 +48,8 @@ export const start = (directory: string, onPart: (part: Part) => void = () => {}
     if (known !== undefined) return known
     const filename = join(directory, `driver-${letter}.cjs`)
     // esbuild writes ASCII only.
-    const source = readFileSync(filename, "latin1")
+    const source = read(filename)?.toString("latin1")
+    if (source === undefined) throw damaged(`file ${filename}`)
     // It begins with a comment that says which build it is.
     const cache = join(directory, `${source.slice(2, 18)}.cache`)
     const cachedData = read(cache)
@@ -60,8 +64,7 @@ export const start = (directory: string, onPart: (part: Part) => void = () => {}
     if (!isChunk(name)) return requireOther(name)
     if (exported.has(name)) return exported.get(name)
     const chunk = readPart(name.charAt(0))[name]
-    if (chunk === undefined)
-      throw new Error(`the installation of driver is damaged: there is no ${name}; install it again`)
+    if (chunk === undefined) throw damaged(name)
     const value = chunk(requireChunk, load, url)
     exported.set(name, value)
     return value
