@@ -248,12 +248,9 @@ export const makeWorktrees = Effect.fnUntraced(function* (
     if (registered.files === "to write" || resumed) {
       yield* fs.writeFileString(unfinished, "")
       yield* snapshots.forgetIndex(store)
-      yield* snapshots
-        .plain(store, path.join(record.admin, "index"), {
-          args: ["read-tree", "--reset", "-u", registered.tip],
-          timeout: "10 minutes"
-        })
-        .pipe(explainFullDisk(path.dirname(worktree)))
+      yield* checkOut(store, path.join(record.admin, "index"), registered.tip).pipe(
+        explainFullDisk(path.dirname(worktree))
+      )
       if (registered.existed) {
         yield* bringBack(store)
       } else if (registered.files === "to write" && !resumed) {
@@ -266,6 +263,20 @@ export const makeWorktrees = Effect.fnUntraced(function* (
     yield* fs.remove(unfinished, { force: true })
     return infoOf(record, registered.existed)
   })
+
+  /** Writes all files, by as many processes as there are processors. What stands in the way only one of them can say. */
+  const checkOut = (store: SnapshotStore, index: string, commit: string) => {
+    const readTree = (workers: number) =>
+      snapshots.plain(store, index, {
+        args: ["-c", `checkout.workers=${workers}`, "read-tree", "--reset", "-u", commit],
+        timeout: "10 minutes"
+      })
+    return Effect.catchIf(
+      readTree(0),
+      (error) => error._tag === "GitError" && error.reason === "exit",
+      () => readTree(1)
+    )
+  }
 
   /** Uncommitted files of a directory that vanished, when the branches still stand where the last checkpoint saw them. */
   const bringBack = Effect.fnUntraced(function* (store: SnapshotStore) {
