@@ -12,6 +12,7 @@ const { BindingStore } = await import("@driver/runtime/BindingStore")
 const { DecisionStore, wordsOfDecision } = await import("@driver/runtime/DecisionStore")
 const { ChoiceAllow, Decision } = await import("@driver/domain/Permission")
 const { Journal, JournalRecord } = await import("@driver/runtime/Journal")
+const { foldAll } = await import("@driver/runtime/GoalFold")
 const { LoopEntry } = await import("@driver/runtime/LoopEntry")
 const { DriverEvent } = await import("@driver/domain/DriverEvent")
 const { Schema } = await import("effect")
@@ -212,11 +213,18 @@ try {
     }
     return { first_ms: round(times[0]), median_ms: round(median(times)) }
   }
+  for (let at = 0; at < 1_000; at += 20) {
+    await runtime.runPromise(journal.append(Array.from({ length: 20 }, (_, n) => recordOf(3, at + n + 1))))
+  }
   const journals = {
     append_20: await measured(100, (i) =>
       runtime.runPromise(journal.append(Array.from({ length: 20 }, (_, n) => recordOf(2, i * 20 + n + 1))))
     ),
-    read_1000: await measured(30, () => runtime.runPromise(journal.read(uuid(1), { limit: 1_000 })))
+    read_1000: await measured(30, () => runtime.runPromise(journal.read(uuid(1), { limit: 1_000 }))),
+    // What a driver does that takes up the goal with 1,000 records: reads what the fold looks at, and folds it.
+    recover_1000: await measured(30, async () =>
+      foldAll(await runtime.runPromise(journal.read(uuid(3), { folded: true })))
+    )
   }
   const times = []
   for (let i = 0; i < 100; i++) {

@@ -45,9 +45,14 @@ const commands = {
 process.argv = [process.execPath, join(dist, "driver.mjs"), ...commands[command]]
 // As the launcher has it: V8 keeps to what was compiled with the same flags.
 setFlagsFromString("--no-opt")
+// What ran only once, at the start, is still there at the end.
+setFlagsFromString("--no-flush-bytecode")
 const parts = []
 process.on("exit", (code) => {
   if (code !== 0) return
+  // The flags of a start, whatever has been set since.
+  setFlagsFromString("--flush-bytecode")
+  setFlagsFromString("--no-opt")
   for (const { cache, script } of parts.filter((part) => !existsSync(part.cache))) {
     writeFileSync(`${cache}.${process.pid}`, script.createCachedData())
     renameSync(`${cache}.${process.pid}`, cache)

@@ -11,27 +11,42 @@ const NodeContext = await import("@effect/platform-node/NodeContext")
 const { Containment } = await import("@driver/agent/Subprocess")
 const { Redactor } = await import("@driver/domain/Redactor")
 const { evaluate, parseMessages } = await import("@driver/intent/Evaluation")
-const { IntentModel } = await import("@driver/intent/IntentModel")
 const IntentModelLanguageModel = await import("@driver/intent/IntentModelLanguageModel")
 const HostNode = await import("../packages/cli/src/HostNode.ts")
 const LanguageModels = await import("../packages/cli/src/LanguageModels.ts")
 const { loadSettings } = await import("../packages/cli/src/Settings.ts")
 
-const { values: options } = parseArgs({
-  options: {
-    config: { type: "string" },
-    only: { type: "string" },
-    "at-least": { type: "string", default: "0" },
-    json: { type: "boolean", default: false }
+const giveUp = (detail) => {
+  console.error(`eval-intent: ${detail}`)
+  process.exit(2)
+}
+
+const readArguments = () => {
+  try {
+    return parseArgs({
+      options: {
+        config: { type: "string" },
+        only: { type: "string" },
+        "at-least": { type: "string", default: "0" },
+        json: { type: "boolean", default: false }
+      }
+    }).values
+  } catch (error) {
+    return giveUp(error.message)
   }
-})
+}
+const options = readArguments()
+const wanted = Number(options["at-least"])
+if (!(wanted >= 0 && wanted <= 1)) giveUp(`--at-least ${options["at-least"]}: expected a number from 0 to 1`)
 
 const modelOf = (settings) =>
   Option.match(settings.models.judge, {
-    onNone: () => IntentModel.layerNone,
+    onNone: () =>
+      giveUp("no model is configured: name one under `model` in driver.yaml, or another file with --config"),
     onSome: (model) =>
       IntentModelLanguageModel.layer({
-        prices: Option.flatMap(settings.config.model, ({ prices }) => prices ?? Option.none())
+        timeout: settings.config.intent.timeout,
+        prices: LanguageModels.pricesOf(settings.config.model)
       }).pipe(
         Layer.provide([
           LanguageModels.layer(model, { maxTokens: 4_000 }).pipe(Layer.provide(Containment.layer)),
@@ -43,16 +58,15 @@ const modelOf = (settings) =>
 const program = Effect.gen(function* () {
   const settings = yield* loadSettings({ config: Option.fromNullable(options.config) })
   const text = readFileSync(new URL("../packages/intent/eval/messages.jsonl", import.meta.url), "utf8")
-  const messages = (yield* parseMessages(text)).filter(
-    ({ category }) => options.only === undefined || category === options.only
-  )
+  const all = yield* parseMessages(text)
+  const messages = all.filter(({ category }) => options.only === undefined || category === options.only)
+  if (messages.length === 0) {
+    giveUp(`--only ${options.only}: expected one of ${[...new Set(all.map(({ category }) => category))].join(", ")}`)
+  }
   return yield* evaluate(messages).pipe(Effect.provide(modelOf(settings)))
 }).pipe(Effect.provide(Layer.merge(HostNode.layer, NodeContext.layer)))
 
-const report = await Effect.runPromise(program).catch((error) => {
-  console.error(`eval-intent: ${error.message}`)
-  process.exit(2)
-})
+const report = await Effect.runPromise(program).catch((error) => giveUp(error.message))
 
 const share = ({ right, total }) => (total === 0 ? 0 : right / total)
 const score = share(report.overall)
@@ -81,4 +95,4 @@ if (options.json) {
   if (report.degraded > 0) console.log(`${report.degraded} answers could not be used`)
   console.log(Option.match(report.costUsd, { onNone: () => "cost not known", onSome: (usd) => `$${usd.toFixed(4)}` }))
 }
-process.exitCode = score >= Number(options["at-least"]) ? 0 : 1
+process.exitCode = score >= wanted ? 0 : 1

@@ -2,8 +2,9 @@
  * One question to a language model, answered by a schema or by a typed error: the
  * way in which everything here asks a model, whichever provider it is.
  *
- * It bounds the time, tries again when that may help, and says in its error what
- * was the matter. It never logs the prompt or the answer.
+ * It bounds the time, tries again when that may help, and says in its error what was
+ * the matter. What it took is charged
+ * to the `ModelLedger`. It never logs the prompt or the answer.
  */
 import type * as AiError from "@effect/ai/AiError"
 import * as LanguageModel from "@effect/ai/LanguageModel"
@@ -12,9 +13,19 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import {
+  chargeOfAnswer,
+  chargeOfFailure,
+  type ModelCharge,
+  ModelLedger,
+  type ModelPrices,
+  unknownCharge
+} from "./ModelLedger.js"
 
 /** The model gave no answer that can be used. One `reason` per different mend. */
 export class ModelError extends Schema.TaggedError<ModelError>()("ModelError", {
@@ -55,17 +66,59 @@ export interface ModelQuestion<A, I extends Record<string, unknown>> {
   readonly timeout?: Duration.DurationInput
   /** Default 3. */
   readonly attempts?: number
+  /** Asks once more for an answer of another form, with what was wrong, in the same time. Default false. */
+  readonly mends?: boolean
+  /** Of the model that is asked. None: the cost is unknown where the provider does not say it. */
+  readonly prices?: Option.Option<ModelPrices>
 }
 
 /** Resolves with the answer. Interrupting it withdraws the question. */
 export const askModel = <A, I extends Record<string, unknown>>(
   question: ModelQuestion<A, I>
 ): Effect.Effect<A, ModelError, LanguageModel.LanguageModel> =>
-  generate(question).pipe(
-    Effect.map(({ value }) => value),
-    Effect.mapError(toModelError),
-    bounded(question)
+  Effect.gen(function* () {
+    const timeout = Duration.decode(question.timeout ?? defaultTimeout)
+    const begun = yield* Clock.currentTimeMillis
+    const first = read(question.schema, yield* charged(question, askModelText({ ...question, timeout })))
+    if (Either.isRight(first)) return first.right
+    if (question.mends !== true) return yield* unusable(first.left)
+    const left = Duration.subtract(timeout, Duration.millis((yield* Clock.currentTimeMillis) - begun))
+    const again = { ...question, timeout: left, text: `${question.text}\n\n${mendText(first.left)}` }
+    const second = read(question.schema, yield* charged(question, askModelText(again)))
+    return yield* Either.mapLeft(second, (problem) => unusable(`${problem}, also when it was asked again`))
+  })
+
+const unusable = (detail: string) => new ModelError({ reason: "unusable", detail, retryable: false })
+
+const defaultTimeout = "1 minute"
+
+const charged = <E extends ModelError, R>(
+  { prices = Option.none() }: Pick<ModelQuestion<never, never>, "prices">,
+  answer: Effect.Effect<ModelText, E, R>
+): Effect.Effect<ModelText, E, R> =>
+  Effect.flatMap(ModelLedger, ({ charge }) =>
+    answer.pipe(
+      Effect.tapBoth({
+        onSuccess: (it) => charge(chargeOfAnswer(it, prices)),
+        onFailure: (error) => charge(chargeOfFailure(error))
+      }),
+      Effect.onInterrupt(() => charge(unknownCharge))
+    )
   )
+
+/** Left: where the answer does not fit. Nothing of the answer itself is in it, which may quote what the model was shown. */
+const read = <A, I>(schema: Schema.Schema<A, I>, { cutOff, text }: ModelText): Either.Either<A, string> =>
+  Either.mapLeft(Schema.decodeUnknownEither(Schema.parseJson(schema))(text), (error) => {
+    const places = ParseResult.ArrayFormatter.formatErrorSync(error).map(({ path }) => path.join("."))
+    const at = [...new Set(places.filter((it) => it !== ""))].slice(0, 5).join(", ")
+    const why = cutOff
+      ? "the answer reached the limit on its length"
+      : "the answer has another shape than was asked for"
+    return at === "" ? why : `${why} (at ${at})`
+  })
+
+const mendText = (problem: string): string =>
+  `You were asked this before, and your answer could not be used: ${problem}. Answer again with one JSON object and nothing else.`
 
 /** Under which a model of ours says in the metadata of its last part what an answer cost: `{ usd }`. */
 export const costKey = "driver"
@@ -74,21 +127,17 @@ const costOf = Schema.decodeUnknownOption(
   Schema.Struct({ [costKey]: Schema.Struct({ usd: Schema.NonNegative.pipe(Schema.finite()) }) })
 )
 
-/** What a model said, whether or not it is what it was asked for. */
-export interface ModelText {
+/** What a model said, whether or not it is what it was asked for. Its cost is there where the provider says it. */
+export interface ModelText extends ModelCharge {
   readonly text: string
-  /** As the provider counts; none when it does not say. */
-  readonly inputTokens: Option.Option<number>
-  readonly outputTokens: Option.Option<number>
-  /** US dollars, where the provider says what it cost; none: it has to be reckoned from the tokens. */
-  readonly costUsd: Option.Option<number>
   /** It reached the limit on its length. */
   readonly cutOff: boolean
 }
 
 /**
  * Asks as `askModel` does and resolves with what was said and what it took, also when that does not fit the schema:
- * for those who mend an answer or complain about it. Interrupting it withdraws the question.
+ * for those who mend an answer or complain about it, and keep the cost themselves: nothing is charged. Interrupting it
+ * withdraws the question.
  */
 export const askModelText = <A, I extends Record<string, unknown>>(
   question: ModelQuestion<A, I>
@@ -126,7 +175,7 @@ const generate = <A, I extends Record<string, unknown>>(question: ModelQuestion<
 const bounded =
   ({ attempts, name, ...question }: Pick<ModelQuestion<never, never>, "attempts" | "name" | "timeout">) =>
   <A, R>(answer: Effect.Effect<A, ModelError, R>): Effect.Effect<A, ModelError, R> => {
-    const timeout = Duration.decode(question.timeout ?? "1 minute")
+    const timeout = Duration.decode(question.timeout ?? defaultTimeout)
     const asked = (begun: number) =>
       answer.pipe(
         // A provider's code that throws on an answer of a strange shape.

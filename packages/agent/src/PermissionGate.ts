@@ -29,6 +29,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { ModelCharge } from "./ModelLedger.js"
 import * as ToolSpans from "./ToolSpans.js"
 
 /** The gate could not be set up for a goal. */
@@ -108,6 +109,8 @@ export interface GateRegistration {
   readonly claimMessages: Effect.Effect<Option.Option<RidingMessages>>
   /** Called when a person is asked about a call, and when that is over. */
   readonly onApproval: (event: ApprovalRequested | ApprovalAnswered) => Effect.Effect<void>
+  /** Called with what a model took that was asked about a call. Absent: nobody keeps it. */
+  readonly onModelCharge?: (charge: ModelCharge) => Effect.Effect<void>
   /** Called with the record of every answered question, before the agent gets the answer. */
   readonly onDecision: (decision: Decision) => Effect.Effect<void>
 }
@@ -203,11 +206,13 @@ export const operatorBlock = (texts: ReadonlyArray<string>): string =>
   `[OPERATOR INTERRUPT]\n${texts.join("\n")}\n[END OPERATOR INTERRUPT]`
 
 /** How an outcome is recorded. */
+const allowed = new ChoiceAllow({})
+
 export const choiceOf = (outcome: PermissionOutcome): DecisionChoice => {
   switch (outcome._tag) {
     case "AllowOnce":
     case "AllowSession":
-      return new ChoiceAllow({})
+      return allowed
     case "Deny":
       return new ChoiceDeny({ message: outcome.message })
     case "Unavailable":

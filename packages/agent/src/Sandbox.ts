@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -55,7 +56,8 @@ export interface Confined {
 export class Sandbox extends Context.Tag("@driver/agent/Sandbox")<
   Sandbox,
   {
-    readonly state: SandboxState
+    /** Waits until it is found whether a sandbox works here. */
+    readonly state: Effect.Effect<SandboxState>
     /** What to start so that the program runs confined. As it was given, where nothing is confined. */
     readonly wrap: (command: SandboxCommand) => Effect.Effect<Confined, SubprocessSpawnFailed>
     /**
@@ -71,19 +73,40 @@ export class Sandbox extends Context.Tag("@driver/agent/Sandbox")<
   /** By choice: confines nothing. */
   static readonly layerOff: Layer.Layer<Sandbox> = Layer.succeed(this, unconfined({ kind: "off" }))
 
-  /** bubblewrap, or nothing where that does not work; with `required` an error that says how to mend it. */
+  /**
+   * bubblewrap, or nothing where that does not work; with `required` an error that says how to mend it. Otherwise it is
+   * tried while others go on, and whoever is first waits for it.
+   */
   static readonly layer = (options: SandboxOptions): Layer.Layer<Sandbox, SandboxUnavailable, Containment> =>
     options.mode === "off"
       ? Sandbox.layerOff
-      : Layer.effect(
-          Sandbox,
-          Effect.gen(function* () {
-            const found = yield* detect(options.program)
-            if (Either.isRight(found)) return yield* make(options, found.right)
-            if (options.mode === "required") return yield* new SandboxUnavailable(found.left)
-            return unconfined({ kind: "missing", ...found.left })
-          })
-        )
+      : options.mode === "required"
+        ? Layer.effect(
+            Sandbox,
+            Effect.flatMap(detect(options.program), (found) =>
+              Either.isRight(found) ? make(options, found.right) : new SandboxUnavailable(found.left)
+            )
+          )
+        : Layer.scoped(
+            Sandbox,
+            Effect.gen(function* () {
+              const trying = yield* detect(options.program).pipe(
+                Effect.flatMap((found) =>
+                  Either.isRight(found)
+                    ? make(options, found.right)
+                    : Effect.succeed(unconfined({ kind: "missing", ...found.left }))
+                ),
+                Effect.interruptible,
+                Effect.forkScoped
+              )
+              const found = Fiber.join(trying)
+              return {
+                state: Effect.flatMap(found, ({ state }) => state),
+                wrap: (command) => Effect.flatMap(found, ({ wrap }) => wrap(command)),
+                wrapShell: (command, place) => Effect.flatMap(found, ({ wrapShell }) => wrapShell(command, place))
+              }
+            })
+          )
 }
 
 export interface SandboxOptions extends HostPlaces {
@@ -95,7 +118,7 @@ export interface SandboxOptions extends HostPlaces {
 
 function unconfined(state: SandboxState): Sandbox["Type"] {
   return {
-    state,
+    state: Effect.succeed(state),
     wrap: ({ argv, env }) => Effect.succeed({ argv, env }),
     wrapShell: () => Effect.succeed(Option.none())
   }
@@ -127,7 +150,7 @@ const make = (options: SandboxOptions, bubblewrap: Bubblewrap) =>
       network._tag === "Proxy" ? [...SandboxBridge.command(bridge, network.socket), ...argv] : argv
 
     return Sandbox.of({
-      state: { kind: "bubblewrap", detail },
+      state: Effect.succeed({ kind: "bubblewrap" as const, detail }),
       wrap: ({ argv: [program = "", ...args], env, ...place }) =>
         Effect.map(
           Effect.suspend(() => resolve(program, env, place.workspace)),

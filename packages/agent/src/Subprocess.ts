@@ -26,6 +26,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -95,6 +96,12 @@ export const SubprocessExit = Data.taggedEnum<SubprocessExit>()
 /** Which containment the system offers. */
 export type ContainmentKind = "namespace" | "process_group"
 
+export interface ContainmentState {
+  readonly kind: ContainmentKind
+  /** Why the namespace form is not used; none when it is. */
+  readonly reason: Option.Option<string>
+}
+
 /** The place for one process and all that it starts. */
 export interface Enclosure {
   /** What really has to be started, so that `program`, an absolute path, runs inside and in the directory `cwd`. */
@@ -115,17 +122,22 @@ export interface Enclosure {
 export class Containment extends Context.Tag("@driver/agent/Subprocess/Containment")<
   Containment,
   {
-    readonly kind: ContainmentKind
-    /** Why the namespace form is not used, for `driver doctor`; none when it is. */
-    readonly reason: Option.Option<string>
+    /** Which form is used, for `driver doctor`. Waits until that is found. */
+    readonly state: Effect.Effect<ContainmentState>
     /** Makes a new place. Whoever gets it calls `empty` or `discard`. Fails with what the system said. */
     readonly enclose: Effect.Effect<Enclosure, Node.Errno>
   }
 >() {
-  /** The strongest form that works here, found by trying. Takes some 10 ms, at most 5 s where the system hangs. */
+  /**
+   * The strongest form that works here, found by trying, while others go on: whoever is first waits for it, some 10 ms, at
+   * most 5 s where the system hangs.
+   */
   static readonly layer: Layer.Layer<Containment> = Layer.scoped(
     Containment,
-    Effect.suspend(() => detect)
+    Effect.map(Effect.forkScoped(Effect.interruptible(Effect.suspend(() => detect))), (detecting) => ({
+      state: Effect.flatMap(Fiber.join(detecting), ({ state }) => state),
+      enclose: Effect.flatMap(Fiber.join(detecting), ({ enclose }) => enclose)
+    }))
   )
 
   /** Process groups and markers, by choice: starts a process in the least time. For programs that are trusted. */
@@ -465,8 +477,7 @@ const endWhenQuiet = (output: Node.Output, done: Deferred.Deferred<void>) =>
 // --- containment -----------------------------------------------------------------------------------------------------
 
 const processGroup = (reason: Option.Option<string>): Context.Tag.Service<Containment> => ({
-  kind: "process_group",
-  reason,
+  state: Effect.succeed({ kind: "process_group", reason }),
   enclose: Effect.sync((): Enclosure => {
     const before = Node.forks()
     return {
@@ -497,7 +508,8 @@ const detect: Effect.Effect<Context.Tag.Service<Containment>, never, Scope.Scope
     const make = Namespace.make(tools.right, form)
     const tried = yield* Effect.either(rehearse(make, tools.right.shell))
     if (Either.isRight(tried)) {
-      return { kind: "namespace", reason: Option.none(), enclose: yield* Namespace.keepReady(make) }
+      const state: ContainmentState = { kind: "namespace", reason: Option.none() }
+      return { state: Effect.succeed(state), enclose: yield* Namespace.keepReady(make) }
     }
     const name = form.withUser ? "with a user namespace" : "without a user namespace"
     if (form.directoryBy === "nsenter") reasons.push(`${name}: ${tried.left}`)

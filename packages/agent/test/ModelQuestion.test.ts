@@ -1,3 +1,4 @@
+import { type ModelCharge, ModelLedger } from "@driver/agent/ModelLedger"
 import { askModel, ModelError, retryAfterOf } from "@driver/agent/ModelQuestion"
 import * as AiError from "@effect/ai/AiError"
 import * as LanguageModel from "@effect/ai/LanguageModel"
@@ -81,6 +82,101 @@ describe("askModel", () => {
       assert.deepInclude(failed, { reason: "limited", retryable: true, retryAfter: Duration.seconds(30) })
       assert.match(failed.message, /status 429 and asks to wait 30s/)
       assert.deepStrictEqual(yield* asked, [0, 30_000])
+    })
+  )
+})
+
+/** Answers in turn, each with these figures; then it never answers. */
+const saying = (
+  texts: ReadonlyArray<string>,
+  usage: { readonly inputTokens?: number; readonly outputTokens?: number }
+) =>
+  Layer.effect(
+    LanguageModel.LanguageModel,
+    Effect.flatMap(Ref.make(0), (asked) =>
+      LanguageModel.make({
+        generateText: () =>
+          Effect.flatMap(
+            Ref.getAndUpdate(asked, (it) => it + 1),
+            (index) => {
+              const text = texts[index]
+              const { inputTokens, outputTokens } = usage
+              return text === undefined
+                ? Effect.never
+                : Effect.succeed([
+                    { type: "text" as const, text },
+                    {
+                      type: "finish" as const,
+                      reason: "stop" as const,
+                      usage: { inputTokens, outputTokens, totalTokens: undefined }
+                    }
+                  ])
+            }
+          ),
+        streamText: () => Stream.die("not streamed")
+      })
+    )
+  )
+
+describe("what askModel charges", () => {
+  const prices = Option.some({ input: 1, output: 10 })
+  const question = { instructions: "x", text: "x", schema: Schema.Struct({ ok: Schema.Boolean }), name: "x", prices }
+
+  const charging = <A, E, R>(answer: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const charges = yield* Ref.make<ReadonlyArray<ModelCharge>>([])
+      const ledger = { charge: (it: ModelCharge) => Ref.update(charges, (before) => [...before, it]) }
+      const fiber = yield* Effect.fork(Effect.exit(Effect.provideService(answer, ModelLedger, ledger)))
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.interrupt(fiber)
+      return (yield* Ref.get(charges)).map(({ costUsd, inputTokens, outputTokens }) =>
+        [inputTokens, outputTokens, costUsd].map(Option.getOrNull)
+      )
+    })
+  const usage = { inputTokens: 1_000, outputTokens: 100 }
+  const unknown = [null, null, null]
+
+  const cases: ReadonlyArray<
+    readonly [
+      string,
+      Effect.Effect<unknown, ModelError, LanguageModel.LanguageModel>,
+      Layer.Layer<LanguageModel.LanguageModel>,
+      ReadonlyArray<ReadonlyArray<number | null>>
+    ]
+  > = [
+    ["an answer by its tokens", askModel(question), saying(['{"ok":true}'], usage), [[1_000, 100, 0.002]]],
+    ["an answer that does not fit", askModel(question), saying(["no"], usage), [[1_000, 100, 0.002]]],
+    [
+      "both answers when it asks once more",
+      askModel({ ...question, mends: true }),
+      saying(["no", '{"ok":true}'], usage),
+      [
+        [1_000, 100, 0.002],
+        [1_000, 100, 0.002]
+      ]
+    ],
+    ["unknown without figures", askModel(question), saying(['{"ok":true}'], {}), [unknown]],
+    [
+      "unknown without prices",
+      askModel({ ...question, prices: Option.none() }),
+      saying(['{"ok":true}'], usage),
+      [[1_000, 100, null]]
+    ],
+    ["unknown where the time was over", askModel(question), saying([], usage), [unknown]],
+    ["unknown where it was withdrawn", askModel({ ...question, timeout: "1 hour" }), saying([], usage), [unknown]]
+  ]
+  for (const [name, answer, model, expected] of cases) {
+    it.effect(name, () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* charging(Effect.provide(answer, model)), expected)
+      })
+    )
+  }
+
+  it.effect("nothing where the provider refused the question", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* failing([refusal(401, {})])
+      assert.deepStrictEqual(yield* charging(ask), [[null, null, 0]])
     })
   )
 })

@@ -17,6 +17,7 @@ import type { DecisionStore } from "@driver/runtime/DecisionStore"
 import type { GoalStore } from "@driver/runtime/GoalStore"
 import type { Goals } from "@driver/runtime/Goals"
 import type { Journal } from "@driver/runtime/Journal"
+import type { Outbox } from "@driver/runtime/Outbox"
 import type { Workspace } from "@driver/runtime/Workspace"
 import * as Args from "@effect/cli/Args"
 import type * as CliApp from "@effect/cli/CliApp"
@@ -45,8 +46,8 @@ import { version } from "./version.js"
 export interface Composition<E extends { readonly message: string }, R> {
   /** For the commands on goals: through the daemon when one listens, on the stores alone when none does. */
   readonly operator: (settings: Settings) => Layer.Layer<Goals | DaemonSocket, E, R | Host>
-  /** For `journal`. */
-  readonly journals: (settings: Settings) => Layer.Layer<Journal | GoalStore, E, R>
+  /** For `journal`, and `prune --events-of`. */
+  readonly journals: (settings: Settings) => Layer.Layer<Journal | GoalStore | Outbox, E, R>
   /** For `journal --verify`. */
   readonly verify: Effect.Effect<Verify>
   /** For `serve`. */
@@ -107,7 +108,11 @@ export const makeCli = <E extends { readonly message: string }, R>(
     Effect.flatMap(Effect.all([load, Effect.promise(() => import("./commands/doctor.js"))]), ([{ probes }, it]) =>
       it.doctor(args, probes)
     )
-  ).pipe(Command.withDescription("Check the agent, git, containment, database and sockets, and say how to mend them"))
+  ).pipe(
+    Command.withDescription(
+      "Check the agent, git, containment, database, sockets, the daemon and where events go, and say how to mend them"
+    )
+  )
 
   const run = Command.make(
     "run",
@@ -286,16 +291,36 @@ export const makeCli = <E extends { readonly message: string }, R>(
       goals: Args.repeated(goalName),
       config,
       force: Options.boolean("force").pipe(Options.withDescription("Remove undelivered work as well")),
+      eventsOf: Options.text("events-of").pipe(
+        Options.withDescription(
+          "Forget the events that wait for this one, hook:NAME or nats, and remove nothing else; can be given several times"
+        ),
+        Options.repeated
+      ),
       json: json("what was removed and what was kept")
     },
     (args) =>
-      withWorkspaces({ config: args.config }, (settings) =>
-        Effect.flatMap(
-          Effect.promise(() => import("./commands/prune.js")),
-          (it) => it.prune(args, settings.stateDirectory)
-        )
-      )
-  ).pipe(Command.withDescription("Remove worktrees, branches and checkpoints of goals that are over"))
+      args.eventsOf.length > 0
+        ? Effect.gen(function* () {
+            const [{ journals }, { loadSettings }, { forget }, { consumersOf }] = yield* Effect.all([
+              load,
+              Effect.promise(() => import("./Settings.js")),
+              Effect.promise(() => import("./commands/prune.js")),
+              Effect.promise(() => import("./compositionEvents.js"))
+            ])
+            const settings = yield* loadSettings({ config: args.config })
+            const configured = yield* consumersOf(settings)
+            yield* Effect.provide(forget({ ...args, consumers: args.eventsOf }, configured), journals(settings))
+          })
+        : withWorkspaces({ config: args.config }, (settings) =>
+            Effect.flatMap(
+              Effect.promise(() => import("./commands/prune.js")),
+              (it) => it.prune(args, settings.stateDirectory)
+            )
+          )
+  ).pipe(
+    Command.withDescription("Remove worktrees, branches and checkpoints of goals that are over, or events that wait")
+  )
 
   const schema = Command.make(
     "schema",

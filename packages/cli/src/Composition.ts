@@ -168,14 +168,16 @@ export const agentLayer = (
     })
   ).pipe(Layer.provide(ExecutorLayer))
 
-const judgeLayer = (settings: Settings): Layer.Layer<Judge, LanguageModels.ModelConfigError, Containment> =>
+const judgeLayer = (
+  settings: Settings
+): Layer.Layer<Judge, LanguageModels.ModelConfigError, Containment | FileSystem.FileSystem> =>
   Option.match(settings.models.judge, {
     onNone: () => Judge.layerNone,
     onSome: (model) =>
       Layer.unwrapEffect(
         Effect.map(
           Effect.promise(() => import("@driver/runtime/JudgeLanguageModel")),
-          (it) => it.layer()
+          (it) => it.layer({ prices: LanguageModels.pricesOf(settings.config.model) })
         )
       ).pipe(Layer.provide([LanguageModels.layer(model), Redactor.layer(settings.secrets)]))
   })
@@ -191,10 +193,10 @@ const acceptanceLayer = (settings: Settings) => {
   }).pipe(Layer.provide([CriterionRegistry.layer(), judgeLayer(settings)]))
 }
 
-const policiesLayer = ({ config }: Settings) =>
+const policiesLayer = ({ agent, config }: Settings) =>
   Layer.mergeAll(
     CompactPolicy.layer(config.compact),
-    ReplayPolicy.layer(config.replay),
+    ReplayPolicy.layer({ ...config.replay, endAtLimit: agent.endAtLimit }),
     StuckPolicy.layer(config.stuck),
     PostTurnHooks.layerNone
   )
@@ -236,13 +238,14 @@ const probesLayer = (settings: Settings): Layer.Layer<SystemProbes, never, Platf
   Layer.effect(
     SystemProbes,
     Effect.map(Effect.context<Platform>(), (platform) => ({
-      containment: Effect.flatMap(Containment, ({ kind, reason }) =>
-        Effect.succeed({
+      containment: Effect.flatMap(Containment, ({ state }) => state).pipe(
+        Effect.map(({ kind, reason }) => ({
           contained: kind === "namespace",
           kind,
           reason: Option.getOrElse(reason, () => "process-id namespaces work here")
-        })
-      ).pipe(Effect.provide(ContainmentLayer)),
+        })),
+        Effect.provide(ContainmentLayer)
+      ),
       sandbox: sandboxProbe(settings).pipe(Effect.provide(ContainmentLayer)),
       database: Effect.scoped(Layer.build(databaseLayer(settings))).pipe(
         Effect.as(settings.store.kind === "sqlite" ? settings.store.filename : "PostgreSQL"),
@@ -270,7 +273,17 @@ const probesLayer = (settings: Settings): Layer.Layer<SystemProbes, never, Platf
             })
         }),
         Effect.provide(platform)
-      )
+      ),
+      outward: Effect.flatMap(
+        Effect.promise(() => import("./outwardProbes.js")),
+        (it) =>
+          Effect.zipWith(
+            it.outwardChecks(settings),
+            // A database that cannot be opened has a check of its own.
+            Effect.orElseSucceed(Effect.provide(it.outboxChecks(settings), storesLayer(settings)), () => []),
+            (outward, outbox) => [...outward, ...outbox]
+          )
+      ).pipe(Effect.provide(platform))
     }))
   )
 

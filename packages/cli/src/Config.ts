@@ -8,8 +8,10 @@
  */
 import { AllowedHost } from "@driver/agent/AllowList"
 import { SandboxMode } from "@driver/agent/SandboxMode"
+import { DefaultText, configKey as key, configMaybe as maybe } from "@driver/domain/ConfigKey"
 import { Budget } from "@driver/domain/Goal"
 import { Usd, WireDuration } from "@driver/domain/Wire"
+import { NatsConfig } from "@driver/nats/NatsConfig"
 import { Programs } from "@driver/permission/Policy"
 import { PresetName } from "@driver/permission/Presets"
 import { Rule } from "@driver/permission/Rules"
@@ -20,33 +22,12 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 
-/** How the default reads in the file. */
-const DefaultText = Symbol.for("@driver/cli/Config/DefaultText")
-
 const time = WireDuration.annotations({
   identifier: "Duration",
   jsonSchema: { type: ["string", "integer"], minimum: 0, examples: ["30 seconds", "1h 30m", 250] }
 })
 
 const positive = Schema.Int.pipe(Schema.positive({ message: () => "expected a whole number from 1" }))
-
-/** A key with a default: absent outside, always there inside. `shown` is the default as a person would write it. */
-const key = <A, I>(
-  name: string,
-  schema: Schema.Schema<A, I>,
-  value: () => NoInfer<A>,
-  shown: string,
-  description: string
-) =>
-  Schema.optionalWith(schema, { default: value })
-    .pipe(Schema.fromKey(name))
-    .annotations({ description, [DefaultText]: shown })
-
-/** A key that may be absent; `shown` is an example. */
-const maybe = <A, I>(name: string, schema: Schema.Schema<A, I>, shown: string, description: string) =>
-  Schema.optionalWith(schema, { as: "Option", nullable: true })
-    .pipe(Schema.fromKey(name))
-    .annotations({ description, [DefaultText]: shown })
 
 /** A map of keys, all of them with defaults. A section whose keys are all commented out is null in YAML. */
 const section = <A, I>(name: string, schema: Schema.Schema<A, I>, description: string) =>
@@ -552,6 +533,28 @@ const RemoteAgentConfig = Schema.Struct({
   timeout: key("timeout", time, () => Duration.minutes(30), "30 minutes", "How long one answer may take.")
 }).annotations({ identifier: "RemoteAgent" })
 
+const OtherAgentConfig = Schema.Struct({
+  name: Schema.NonEmptyTrimmedString.annotations({ description: "What the agent is called. Unique." }),
+  kind: maybe("kind", AgentKind, "claude-code", "Which agent it is. Default: that of `agent`."),
+  binary: maybe(
+    "binary",
+    Schema.NonEmptyString,
+    "claude",
+    "Its program. Default: that of `agent`, if it is of that kind."
+  ),
+  model: maybe("model", Schema.NonEmptyString, "haiku", "Its model. Default: that of `agent`, if it is of that kind."),
+  env: key(
+    "env",
+    Schema.Record({ key: Schema.NonEmptyString, value: Schema.String }),
+    () => ({}),
+    "{}",
+    "Variables that it gets on top, such as another login: { CLAUDE_CONFIG_DIR: /home/me/.claude-work }."
+  ),
+  scenario: maybe("scenario", Schema.NonEmptyString, "scenario.yaml", "What it plays, when it is the stub."),
+  account: maybe("account", Schema.NonEmptyString, "work", "Whose usage limits it shares. Default: its name.")
+}).annotations({ identifier: "OtherAgent" })
+export type OtherAgentConfig = typeof OtherAgentConfig.Type
+
 const IntentConfig = Schema.Struct({
   timeout: key(
     "timeout",
@@ -582,6 +585,20 @@ const IntentConfig = Schema.Struct({
     "A goal with so many criteria may be divided into parts that run side by side, if the model finds that they are independent. 0 = never."
   ),
   parallel: key("parallel", positive, () => 3, "3", "Parts that run at the same time."),
+  otherModels: key(
+    "other_models",
+    Schema.Array(ModelConfig),
+    () => [],
+    "[]",
+    "Models that answer instead of `model`, in this order, where the one before has no quota, no login or is not there. An entry is a map like `model`."
+  ),
+  otherAgents: key(
+    "other_agents",
+    Schema.Array(OtherAgentConfig),
+    () => [],
+    "[]",
+    "Agents that take over, in this order, where the one before has no quota, no login or no model. An entry is a map: name, kind, binary, model, env, scenario, account."
+  ),
   remoteAgents: key(
     "remote_agents",
     Schema.Array(RemoteAgentConfig),
@@ -619,49 +636,6 @@ const DaemonConfig = Schema.Struct({
     "How many of them on one repository. 0 = as many as work at all."
   )
 }).annotations({ identifier: "Daemon" })
-
-const NatsConfig = Schema.Struct({
-  servers: key(
-    "servers",
-    Schema.NonEmptyArray(Schema.NonEmptyString),
-    () => ["nats://127.0.0.1:4222"] as const,
-    "[nats://127.0.0.1:4222]",
-    "The server's address, or several of one cluster."
-  ),
-  stream: key(
-    "stream",
-    Schema.NonEmptyString,
-    () => "DRIVER_EVENTS",
-    "DRIVER_EVENTS",
-    "The stream of JetStream that takes the events. Made when there is none of this name, used as it is when there is."
-  ),
-  prefix: key(
-    "prefix",
-    Schema.String,
-    () => "",
-    '""',
-    "Before each subject and a dot: acme gives acme.agent.driver.>."
-  ),
-  maxAge: key("max_age", time, () => Duration.days(30), "30 days", "How long a stream that is made keeps events."),
-  tokenEnv: maybe(
-    "token_env",
-    Schema.NonEmptyString,
-    "NATS_TOKEN",
-    "Environment variable with a token for the server."
-  ),
-  credentials: maybe(
-    "credentials",
-    Schema.NonEmptyString,
-    "driver.creds",
-    "A file with credentials: a JWT and a seed."
-  ),
-  ca: maybe(
-    "ca",
-    Schema.NonEmptyString,
-    "ca.pem",
-    "A file with who may have signed the server's certificate: TLS only."
-  )
-}).annotations({ identifier: "Nats" })
 
 export const Config = Schema.Struct({
   repository: maybe(

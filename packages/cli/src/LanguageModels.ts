@@ -5,13 +5,17 @@
  * The providers' code is loaded when a layer is built: a run without a model does
  * not pay for it.
  */
+import type { ModelPrices } from "@driver/agent/ModelLedger"
 import type { Containment } from "@driver/agent/Subprocess"
 import type { LanguageModel } from "@effect/ai/LanguageModel"
+import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { assetPath } from "./Assets.js"
+import type { ModelConfig } from "./Config.js"
 import * as ModelHttp from "./ModelHttp.js"
 
 /** A model that the configuration names cannot be used. */
@@ -42,10 +46,10 @@ export type ModelSettings =
   | {
       readonly provider: "agent"
       readonly name: Option.Option<string>
-      /** A name on the PATH, or an absolute path. */
-      readonly binary: string
+      /** A name on the PATH, or an absolute path. None: the stand-in that comes with driver. */
+      readonly binary: Option.Option<string>
       readonly environment: Readonly<Record<string, string>>
-      /** Absolute path. */
+      /** Absolute path. Made where it is not there. */
       readonly directory: string
     }
   | {
@@ -53,6 +57,10 @@ export type ModelSettings =
       /** Absolute path. */
       readonly file: string
     }
+
+/** None: what a call costs is unknown where the provider does not say it. */
+export const pricesOf = (model: Option.Option<ModelConfig>): Option.Option<ModelPrices> =>
+  Option.flatMap(model, ({ prices }) => prices)
 
 export interface Options {
   /** Tokens of one answer. Default 1,024: a judgement is a few sentences. The agent's program has its own limit. */
@@ -65,7 +73,7 @@ const defaultMaxTokens = 1_024
 export const layer = (
   settings: ModelSettings,
   { maxTokens = defaultMaxTokens }: Options = {}
-): Layer.Layer<LanguageModel, ModelConfigError, Containment> => {
+): Layer.Layer<LanguageModel, ModelConfigError, Containment | FileSystem.FileSystem> => {
   if (settings.provider === "agent") return agentLayer(settings)
   if (settings.provider === "scripted") return scriptedLayer(settings.file)
   const { apiKey, apiKeyEnv, baseUrl, provider } = settings
@@ -136,12 +144,28 @@ const agentLayer = ({
   directory,
   environment,
   name
-}: Extract<ModelSettings, { readonly provider: "agent" }>): Layer.Layer<LanguageModel, never, Containment> =>
+}: Extract<ModelSettings, { readonly provider: "agent" }>): Layer.Layer<
+  LanguageModel,
+  ModelConfigError,
+  Containment | FileSystem.FileSystem
+> =>
   Layer.unwrapEffect(
-    Effect.map(
-      Effect.promise(() => import("@driver/agent/ClaudeLanguageModel")),
-      (model) =>
-        model.layer({ binary, directory, env: environment, ...(Option.isSome(name) ? { model: name.value } : {}) })
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const program = yield* Option.match(binary, {
+        onNone: () => assetPath("driver-stub.mjs"),
+        onSome: Effect.succeed
+      })
+      yield* fs.makeDirectory(directory, { recursive: true, mode: 0o700 })
+      const model = yield* Effect.promise(() => import("@driver/agent/ClaudeLanguageModel"))
+      return model.layer({
+        binary: program,
+        directory,
+        env: environment,
+        ...(Option.isSome(name) ? { model: name.value } : {})
+      })
+    }).pipe(
+      Effect.mapError(({ message }) => new ModelConfigError({ provider: "the agent's program", detail: message }))
     )
   )
 

@@ -5,8 +5,8 @@
  */
 import { describeCriterion } from "@driver/domain/Goal"
 import type { SubtaskResult } from "@driver/intent/DelegationPlan"
-import type { Assumption, Degradation, Question } from "@driver/intent/Directive"
-import type { IntentPhase } from "@driver/intent/IntentEvents"
+import type { Assumption, Degradation, Question, Scope } from "@driver/intent/Directive"
+import type { IntentEvent, IntentPhase } from "@driver/intent/IntentEvents"
 import { type IntentCost, isAccepted, type Plan, type TaskResult } from "@driver/intent/IntentResponse"
 import * as Option from "effect/Option"
 import { dollars, type Line, outcomeLines, plural } from "./Render.js"
@@ -25,15 +25,16 @@ const longest = 500
 
 const short = (text: string): string => fit(printable(text), longest)
 
-/** What is done in a phase, while it is done. Undefined: nothing that takes time. */
-export const phaseText = (phase: IntentPhase): string | undefined => {
+/** What is done in a phase, while it is done. Undefined: nothing that takes time, as with a trivial task's own words. */
+export const phaseText = (phase: IntentPhase, scope: Option.Option<Scope>): string | undefined => {
+  const isTrivial = Option.contains(scope, "trivial")
   switch (phase) {
     case "assess":
       return "reading the message"
     case "crystallize":
-      return "writing the directive"
+      return isTrivial ? undefined : "writing the directive"
     case "check":
-      return "trying the criteria on the base"
+      return isTrivial ? undefined : "trying the criteria on the base"
     case "review":
       return "reviewing the work"
     case "environment":
@@ -41,6 +42,15 @@ export const phaseText = (phase: IntentPhase): string | undefined => {
     case "finish":
       return undefined
   }
+}
+
+/** Why a goal is run once more. Undefined: it is not what happens. */
+export const runText = (event: IntentEvent): string | undefined => {
+  if (event._tag !== "RecordWritten" || event.record._tag !== "RunStarted") return undefined
+  const { because, goal } = event.record
+  if (because === "first") return undefined
+  if (because === "gaps") return "working on what is missing"
+  return Option.match(goal.agent, { onNone: () => "trying again", onSome: (name) => `${name} takes over` })
 }
 
 const degradationLines = (degradations: ReadonlyArray<Degradation>): ReadonlyArray<Line> =>
@@ -123,6 +133,7 @@ export const resultLines = (result: TaskResult, parts: ReadonlyArray<SubtaskResu
   return [
     ...degradationLines(result.degradations),
     ...outcomeLines(result.result.outcome),
+    ...Option.toArray(Option.map(result.result.agent, (name) => line(1, "plain", `by ${printable(name)}`))),
     ...partLines(parts),
     ...verdict,
     ...assumptionLines(result.assumptions),

@@ -28,8 +28,8 @@ export interface RunOptions {
 export class RunGoal extends Context.Tag("@driver/cli/RunGoal")<
   RunGoal,
   {
-    /** What a person should know before the goal starts, a sentence each. */
-    readonly notes: ReadonlyArray<string>
+    /** What a person should know of how the goal is run, a sentence each. Finding it out may take as long as the goal's start. */
+    readonly notes: Effect.Effect<ReadonlyArray<string>>
     /**
      * Resolves with how the goal ended, when nothing of it is left but its workspace and
      * `onEvent` has had the last event. Interrupting it cancels the goal: `onEvent` has

@@ -6,9 +6,9 @@
  */
 import type { SandboxMode } from "@driver/agent/SandboxMode"
 import { decodeStrict } from "@driver/domain/StrictDecode"
+import type { NatsConfig } from "@driver/nats/NatsConfig"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -21,6 +21,7 @@ import { Host } from "./Host.js"
 import { fileError, formatPath, fromDecodeIssue, InputError, type InputIssue } from "./InputError.js"
 import type { ModelSettings } from "./LanguageModels.js"
 import { proxyOf } from "./ModelHttp.js"
+import { agentComplaints, agentConfigOf, type OtherAgent } from "./otherAgents.js"
 import { type PolicySettings, policySettings, readPolicy } from "./PolicyFile.js"
 
 export type StoreSettings =
@@ -36,17 +37,6 @@ export type DeliverSettings =
   | { readonly mode: "patch"; readonly file: string }
   | { readonly mode: "merge"; readonly target: string }
 
-export interface NatsSettings {
-  readonly servers: ReadonlyArray<string>
-  readonly stream: string
-  readonly prefix: string
-  readonly maxAge: Duration.Duration
-  readonly token: Option.Option<Redacted.Redacted>
-  /** Absolute paths, both. */
-  readonly credentials: Option.Option<string>
-  readonly ca: Option.Option<string>
-}
-
 export interface SandboxSettings {
   readonly mode: SandboxMode
   /** The agent's whole program is confined. */
@@ -59,6 +49,17 @@ export interface SandboxSettings {
   readonly writable: ReadonlyArray<string>
   readonly readable: ReadonlyArray<string>
   readonly mask: ReadonlyArray<string>
+}
+
+export interface AgentSettings {
+  readonly kind: AgentKind
+  /** A name on the PATH or an absolute path. None: the default of this kind. */
+  readonly binary: Option.Option<string>
+  /** Absolute path. */
+  readonly scenario: Option.Option<string>
+  readonly environment: Environment
+  /** A usage limit ends its goal, which another agent then goes on with; else it is waited for. */
+  readonly endAtLimit: boolean
 }
 
 export interface Settings {
@@ -79,20 +80,17 @@ export interface Settings {
     readonly judge: Option.Option<ModelSettings>
     /** For calls that rules leave to a model. */
     readonly llm: Option.Option<ModelSettings>
+    /** For the intent path, where `judge` has no quota, no login or is not there. */
+    readonly others: ReadonlyArray<ModelSettings>
   }
   readonly policy: PolicySettings
   /** Files of the repository, relative to its root, that say what agents may do: no agent writes them. */
   readonly policyFiles: ReadonlyArray<string>
   /** Absolute paths of JSONL files that get the events. */
   readonly eventFiles: ReadonlyArray<string>
-  readonly agent: {
-    readonly kind: AgentKind
-    /** A name on the PATH or an absolute path. None: the default of this kind. */
-    readonly binary: Option.Option<string>
-    /** Absolute path. */
-    readonly scenario: Option.Option<string>
-    readonly environment: Environment
-  }
+  readonly agent: AgentSettings
+  /** Those that take over for `agent`, in this order. */
+  readonly otherAgents: ReadonlyArray<OtherAgent>
   readonly sandbox: SandboxSettings
   /** Values of our environment that may appear in nothing that leaves the driver. */
   readonly secrets: ReadonlyArray<Redacted.Redacted<string>>
@@ -103,7 +101,8 @@ export interface Settings {
   readonly directory: string
   /** Of this process: for hooks, NATS and telemetry. None of it is given to agents or criteria. */
   readonly ownEnvironment: Environment
-  readonly nats: Option.Option<NatsSettings>
+  /** With absolute paths. */
+  readonly nats: Option.Option<NatsConfig>
   readonly daemon: {
     /** Absolute path. */
     readonly socket: string
@@ -183,12 +182,20 @@ export const loadSettings = (
         `is missing: with mode ${config.deliver.mode} it names the ${config.deliver.mode === "merge" ? "branch to merge into" : "patch file to write"}`
       )
     }
+    if (Option.isNone(config.model) && config.intent.otherModels.length > 0) {
+      complain(
+        ["intent", "other_models"],
+        "are for when `model` cannot answer, and there is none: name it under `model`"
+      )
+    }
     if (kind === "stub" && Option.isNone(config.agent.scenario)) {
       complain(["agent", "scenario"], "is missing: the stub agent needs a scenario file to play")
     }
-    const models: ReadonlyArray<readonly [ReadonlyArray<string>, Option.Option<ModelConfig>]> = [
+    for (const { at, message } of agentComplaints(config, kind)) complain(at, message)
+    const models: ReadonlyArray<readonly [ReadonlyArray<PropertyKey>, Option.Option<ModelConfig>]> = [
       [["model"], config.model],
-      [["permission", "llm", "model"], config.permission.llm.model]
+      [["permission", "llm", "model"], config.permission.llm.model],
+      ...config.intent.otherModels.map((it, index) => [["intent", "other_models", index], Option.some(it)] as const)
     ]
     for (const [at, model] of models) {
       if (Option.exists(model, ({ name, provider }) => /^(anthropic|openai)$/.test(provider) && Option.isNone(name))) {
@@ -277,18 +284,44 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
       ),
     onSome: resolve
   })
+  const agentSettings = (agent: Config["agent"], kind: AgentKind, env: Environment = {}): AgentSettings => ({
+    kind,
+    binary: Option.map(agent.binary, (name) => (isPath(name) ? resolve(name) : name)),
+    scenario: Option.map(agent.scenario, resolve),
+    environment: { ...agentEnvironment(host.environment, agent.passEnv), ...env },
+    endAtLimit: false
+  })
+  const agent = agentSettings(config.agent, found.kind)
   const modelOf = (model: ModelConfig): ModelSettings =>
-    modelSettings(model, host.environment, config, stateDir, resolve)
+    modelSettings(model, host.environment, config, agent, stateDir, resolve)
   const models = {
     judge: Option.map(config.model, modelOf),
     llm: Option.map(
       Option.orElse(config.permission.llm.model, () => config.model),
       modelOf
-    )
+    ),
+    others: config.intent.otherModels.map(modelOf)
   }
+  const otherAgents = config.intent.otherAgents.map((other): OtherAgent => {
+    const own = agentConfigOf(config.agent, found.kind, other)
+    return {
+      name: other.name,
+      config: own,
+      agent: agentSettings(own, own.kind, other.env),
+      account: Option.getOrElse(other.account, () => other.name)
+    }
+  })
   // Whatever its variable is called.
-  const keys = [models.judge, models.llm].flatMap((model) =>
-    Option.isSome(model) && "apiKey" in model.value ? Option.toArray(model.value.apiKey) : []
+  const keys = [...Option.toArray(models.judge), ...Option.toArray(models.llm), ...models.others].flatMap((model) =>
+    "apiKey" in model ? Option.toArray(model.apiKey) : []
+  )
+  const tokens = config.intent.remoteAgents.flatMap(({ tokenEnv }) =>
+    Option.toArray(
+      Option.map(
+        Option.flatMap(tokenEnv, (name) => Option.fromNullable(host.environment[name] || undefined)),
+        Redacted.make
+      )
+    )
   )
   return {
     file: found.file,
@@ -317,12 +350,8 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
           .filter((it) => it !== "" && it !== ".." && !it.startsWith(`..${path.sep}`) && !path.isAbsolute(it))
     }),
     eventFiles: [...new Set([...config.events.map(({ jsonl }) => resolve(jsonl)), ...Option.toArray(found.further)])],
-    agent: {
-      kind: found.kind,
-      binary: Option.map(config.agent.binary, (name) => (isPath(name) ? resolve(name) : name)),
-      scenario: Option.map(config.agent.scenario, resolve),
-      environment: agentEnvironment(host.environment, config.agent.passEnv)
-    },
+    agent,
+    otherAgents,
     sandbox: {
       mode: config.sandbox.mode,
       agent: config.sandbox.agent,
@@ -332,22 +361,23 @@ const settingsOf = (path: Path.Path, host: Host["Type"], found: Found): Settings
       readable: config.sandbox.readable.map(resolve),
       mask: config.sandbox.mask.map(resolve)
     },
-    secrets: [...secretValues(host.environment).map((value) => Redacted.make(value)), ...keys],
+    secrets: [
+      ...[host.environment, ...config.intent.otherAgents.map(({ env }) => env)]
+        .flatMap(secretValues)
+        .map((value) => Redacted.make(value)),
+      ...keys,
+      ...tokens
+    ],
     criteriaEnvironment: criteriaEnvironment(host.environment, config.acceptance.passEnv),
     deliver: found.deliver,
     directory,
     ownEnvironment: host.environment,
-    nats: Option.map(config.nats, ({ ca, credentials, maxAge, prefix, servers, stream, tokenEnv }) => ({
-      servers,
-      stream,
-      prefix,
-      maxAge,
-      token: Option.map(
-        Option.flatMap(tokenEnv, (name) => Option.fromNullable(host.environment[name])),
-        Redacted.make
-      ),
-      credentials: Option.map(credentials, resolve),
-      ca: Option.map(ca, resolve)
+    nats: Option.map(config.nats, (nats) => ({
+      ...nats,
+      credentials: Option.map(nats.credentials, resolve),
+      ca: Option.map(nats.ca, resolve),
+      cert: Option.map(nats.cert, resolve),
+      key: Option.map(nats.key, resolve)
     })),
     daemon: {
       socket: Option.match(Option.fromNullable(host.environment[socketVariable] || undefined), {
@@ -383,6 +413,7 @@ const modelSettings = (
   model: ModelConfig,
   environment: Environment,
   { agent }: Config,
+  found: AgentSettings,
   directory: string,
   resolve: (text: string) => string
 ): ModelSettings => {
@@ -391,12 +422,16 @@ const modelSettings = (
     return { provider, file: resolve(Option.getOrElse(model.script, () => "")) }
   }
   if (provider === "agent") {
-    const binary = Option.getOrElse(agent.binary, () => "claude")
+    const isStub = found.kind === "stub"
+    const scenario = isStub ? Option.toArray(found.scenario) : []
     return {
       provider,
       name: Option.orElse(model.name, () => agent.model),
-      binary: isPath(binary) ? resolve(binary) : binary,
-      environment: agentEnvironment(environment, agent.passEnv),
+      binary: isStub ? found.binary : Option.orElse(found.binary, () => Option.some("claude")),
+      environment: {
+        ...found.environment,
+        ...Object.fromEntries(scenario.map((it) => ["DRIVER_STUB_SCENARIO", it]))
+      },
       directory
     }
   }

@@ -4,6 +4,26 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 
+/** One line of what `driver doctor` says. */
+export interface Check {
+  readonly name: string
+  /** `warning`: the main job runs, with less. `broken`: it does not. */
+  readonly status: "fine" | "warning" | "broken"
+  /** What was found. */
+  readonly detail: string
+  /** What to do; empty when all is fine. */
+  readonly mend: string
+}
+
+export const fine = (name: string, detail: string): Check => ({ name, status: "fine", detail, mend: "" })
+export const warning = (name: string, detail: string, mend: string): Check => ({
+  name,
+  status: "warning",
+  detail,
+  mend
+})
+export const broken = (name: string, detail: string, mend: string): Check => ({ name, status: "broken", detail, mend })
+
 /** Tried, and did not work. */
 export class ProbeError extends Data.TaggedError("ProbeError")<{
   readonly detail: string
@@ -33,5 +53,7 @@ export class SystemProbes extends Context.Tag("@driver/cli/SystemProbes")<
     readonly database: Effect.Effect<string, ProbeError>
     /** Binds the gate's socket where a goal's would be, looks at its modes, and removes it. Resolves with its path. */
     readonly socket: Effect.Effect<string, ProbeError>
+    /** The daemon, and wherever events go, as far as the configuration names it. */
+    readonly outward: Effect.Effect<ReadonlyArray<Check>>
   }
 >() {}

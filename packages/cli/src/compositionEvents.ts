@@ -4,13 +4,17 @@
  */
 import { Containment } from "@driver/agent/Subprocess"
 import { Redactor } from "@driver/domain/Redactor"
+import type { NatsConfig, NatsConfigError } from "@driver/nats/NatsConfig"
+import type { SettingsInput } from "@driver/nats/NatsSettings"
 import type { EventSink } from "@driver/runtime/EventSink"
+import type { HookSurroundings } from "@driver/runtime/HookSettings"
 import type { Outbox } from "@driver/runtime/Outbox"
+import type { Claimant } from "@driver/runtime/OutboxClaims"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import { leaseOwner, liveness } from "./leaseOwner.js"
 import { ServeError } from "./Serving.js"
 import type { Settings } from "./Settings.js"
 import { version } from "./version.js"
@@ -32,45 +36,40 @@ export const consumersOf = ({ config, nats }: Settings): Effect.Effect<ReadonlyA
 export const relaysLayer = (settings: Settings): Layer.Layer<never, Trouble, Outbox | FileSystem.FileSystem> =>
   Layer.merge(natsLayer(settings), hooksLayer(settings))
 
-const natsLayer = ({ nats }: Settings): Layer.Layer<never, Trouble, Outbox | FileSystem.FileSystem> =>
-  Option.match(nats, {
+const natsLayer = (settings: Settings): Layer.Layer<never, Trouble, Outbox | FileSystem.FileSystem> =>
+  Option.match(settings.nats, {
     onNone: () => Layer.empty,
-    onSome: (settings) =>
+    onSome: (nats) =>
       Layer.unwrapEffect(
-        Effect.gen(function* () {
-          const [{ NatsRelay }, { defaultStream, NatsAuth }] = yield* Effect.promise(() =>
-            Promise.all([import("@driver/nats/NatsRelay"), import("@driver/nats/NatsSettings")])
-          )
-          const credentials = yield* Effect.transposeMapOption(settings.credentials, readSecret)
-          const ca = yield* Effect.transposeMapOption(settings.ca, readSecret)
-          const auth = Option.match(credentials, {
-            onSome: (content) => NatsAuth.Credentials({ content }),
-            onNone: () =>
-              Option.match(settings.token, {
-                onNone: () => NatsAuth.Anonymous(),
-                onSome: (token) => NatsAuth.Token({ token })
-              })
-          })
-          return Layer.discard(
-            NatsRelay.layer({
-              servers: settings.servers,
-              prefix: settings.prefix,
-              auth,
-              tls: Option.map(ca, (it) => ({ ca: Redacted.value(it) })),
-              stream: { ...defaultStream, name: settings.stream, maxAge: settings.maxAge }
-            })
-          )
-        })
+        Effect.map(
+          Effect.all([Effect.promise(() => import("@driver/nats/NatsRelay")), natsSettingsOf(nats, settings)]),
+          ([{ NatsRelay }, whole]) => Layer.discard(NatsRelay.layer(whole, { claimant: claimant() }))
+        )
       )
   })
 
-const readSecret = (file: string) =>
+/** With what its files and variables hold. */
+export const natsSettingsOf = (
+  nats: NatsConfig,
+  { ownEnvironment }: Settings
+): Effect.Effect<SettingsInput, NatsConfigError | ServeError, FileSystem.FileSystem> =>
+  Effect.flatMap(
+    Effect.promise(() => import("@driver/nats/NatsConfig")),
+    ({ settingsFrom }) => settingsFrom(nats, { environment: ownEnvironment, read: readNatsFile })
+  )
+
+const readNatsFile = (file: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(
-    Effect.map(Redacted.make),
     Effect.mapError(
       ({ message }) => new ServeError({ detail: `${file} cannot be read: ${message}. Mend \`nats\` in driver.yaml` })
     )
   )
+
+/** This process, as others of the same store know it. */
+const claimant = (): Claimant => ({
+  owner: leaseOwner(),
+  liveness: (owner) => Effect.sync(() => liveness(owner))
+})
 
 const hooksLayer = (settings: Settings): Layer.Layer<never, Trouble, Outbox> =>
   settings.config.hooks.length === 0
@@ -84,14 +83,18 @@ const hooksLayer = (settings: Settings): Layer.Layer<never, Trouble, Outbox> =>
               import("@effect/platform/FetchHttpClient")
             ])
           )
-          const hooks = yield* hooksOf(settings.config.hooks, {
-            environment: settings.ownEnvironment,
-            commandEnv: settings.criteriaEnvironment,
-            cwd: settings.directory
-          })
-          return Layer.discard(EventHooks.layer(hooks)).pipe(Layer.provide([http.layer, Containment.layer]))
+          const hooks = yield* hooksOf(settings.config.hooks, hookSurroundings(settings))
+          return Layer.discard(EventHooks.layer(hooks, { claimant: claimant() })).pipe(
+            Layer.provide([http.layer, Containment.layer])
+          )
         })
       )
+
+export const hookSurroundings = (settings: Settings): HookSurroundings => ({
+  environment: settings.ownEnvironment,
+  commandEnv: settings.criteriaEnvironment,
+  cwd: settings.directory
+})
 
 /** Traces and metrics of whatever is built and run inside of it. */
 export const telemetryLayer = (settings: Settings): Layer.Layer<never, Trouble> =>
@@ -128,5 +131,5 @@ export const metricSinks = (settings: Settings): ReadonlyArray<Layer.Layer<Event
       ]
     : []
 
-const mayBeTraced = ({ config, ownEnvironment }: Settings): boolean =>
+export const mayBeTraced = ({ config, ownEnvironment }: Settings): boolean =>
   Option.isSome(config.telemetry.endpoint) || (ownEnvironment["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? "").trim() !== ""

@@ -1,4 +1,5 @@
 /** One goal in this process, as `driver run`, `resume`, `ask` and `demo` need it. */
+import { Sandbox } from "@driver/agent/Sandbox"
 import { sweepOrphans } from "@driver/agent/Subprocess"
 import type { Goal, GoalId } from "@driver/domain/Goal"
 import type { GoalOutcome } from "@driver/domain/Outcome"
@@ -115,7 +116,7 @@ export const runLayer = (
             })
 
           return {
-            notes: yield* sandboxNotes,
+            notes: sandboxNotes(yield* Sandbox),
             run: (goal, options) =>
               Effect.gen(function* () {
                 yield* GoalLock.acquire(settings.stateDirectory, goal.id)

@@ -73,7 +73,7 @@ const listen = (options: Net.ListenOptions): Layer.Layer<HttpServer.HttpServer, 
         NodeHttpServer.make(() => server, options),
         ({ cause }) =>
           new ServeError({
-            detail: `driver cannot listen on ${options.path ?? `${options.host}:${options.port}`}: ${cause instanceof Error ? cause.message : String(cause)}`
+            detail: `driver cannot listen on ${options.path ?? `${options.host}:${options.port}`}: ${cause instanceof Error ? cause.message : String(cause)}. Name another ${options.path === undefined ? "address with --listen" : "socket with --socket"}`
           })
       )
       // Runs before the server's own finalizer, which waits for the connections.

@@ -89,7 +89,7 @@ const modelLayer = (
 ): Layer.Layer<
   LlmDecider,
   LanguageModels.ModelConfigError,
-  AskDecider | CommandAnalyzer | Containment | DecisionStore
+  AskDecider | CommandAnalyzer | Containment | DecisionStore | FileSystem.FileSystem
 > =>
   Option.match(settings.models.llm, {
     onNone: () => LlmDecider.layerNone,
@@ -100,7 +100,11 @@ const modelLayer = (
           Effect.promise(() => import("@driver/permission/LlmDeciderModel")),
           (it) =>
             // Nobody who cannot be asked may win a race.
-            it.layer({ timeout: llm.timeout, race: llm.race && Duration.toMillis(ask.timeout) > 0 })
+            it.layer({
+              timeout: llm.timeout,
+              race: llm.race && Duration.toMillis(ask.timeout) > 0,
+              prices: LanguageModels.pricesOf(Option.orElse(llm.model, () => settings.config.model))
+            })
         )
       ).pipe(Layer.provide([LanguageModels.layer(model), pastLayer(llm.past)]))
     }

@@ -1,4 +1,4 @@
-/** Whether somebody accepts connections on a unix socket. A file that a dead daemon has left is nobody. */
+/** Whether somebody accepts connections: on a unix socket, where a file that a dead daemon has left is nobody, or elsewhere. */
 import { connect } from "node:net"
 import * as Effect from "effect/Effect"
 import { ServeError } from "./Serving.js"
@@ -19,3 +19,17 @@ export const isListening = (socket: string): Effect.Effect<boolean, ServeError> 
     )
     return Effect.sync(() => connection.destroy())
   })
+
+/** Connects and hangs up, without a word. Fails with why that did not work, within five seconds. */
+export const tryConnecting = (host: string, port: number): Effect.Effect<void, string> =>
+  Effect.async<void, string>((resume) => {
+    const connection = connect({ host, port })
+    connection.once("connect", () => {
+      connection.destroy()
+      resume(Effect.void)
+    })
+    connection.once("error", (error) =>
+      resume(Effect.fail("code" in error ? String(error.code) : "the connection failed"))
+    )
+    return Effect.sync(() => connection.destroy())
+  }).pipe(Effect.timeoutFail({ duration: "5 seconds", onTimeout: () => "no answer within 5 seconds" }))

@@ -109,18 +109,19 @@ export const providerHosts = (environment: Readonly<Record<string, string>>): Re
 
 /** Tries it out, whatever the mode. */
 export const sandboxProbe = (settings: Settings): Effect.Effect<SandboxState, never, Containment> =>
-  Effect.map(Sandbox, ({ state }) => state).pipe(
+  Effect.flatMap(Sandbox, ({ state }) => state).pipe(
     Effect.provide(Sandbox.layer({ ...placesOf(settings), mode: "auto", network: SandboxNetwork.None() })),
     // Only a sandbox that is required can be unavailable.
     Effect.orDie
   )
 
 /** What a person should know before a goal starts. */
-export const sandboxNotes: Effect.Effect<ReadonlyArray<string>, never, Sandbox> = Effect.map(Sandbox, ({ state }) =>
-  state.kind === "missing"
-    ? [`commands of the agent and of criteria are not confined: ${state.reason}. ${state.mend}`]
-    : []
-)
+export const sandboxNotes = ({ state }: Sandbox["Type"]): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(state, (found) =>
+    found.kind === "missing"
+      ? [`commands of the agent and of criteria are not confined: ${found.reason}. ${found.mend}`]
+      : []
+  )
 
 const serve = (settings: Settings, name: string, hosts: ReadonlyArray<string>) =>
   Effect.gen(function* () {

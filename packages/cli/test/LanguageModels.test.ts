@@ -7,6 +7,7 @@ import { Containment } from "@driver/agent/Subprocess"
 import * as LanguageModels from "@driver/cli/LanguageModels"
 import { proxyOf } from "@driver/cli/ModelHttp"
 import { Judgement } from "@driver/permission/LlmDeciderModel"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Layer, Option, Redacted } from "effect"
 
@@ -145,7 +146,9 @@ const question = (timeout: Duration.DurationInput) => askModel({ ...judging, tim
 
 const ask = (settings: LanguageModels.ModelSettings, timeout: Duration.DurationInput = "20 seconds") =>
   question(timeout).pipe(
-    Effect.provide(LanguageModels.layer(settings).pipe(Layer.provide(Containment.layerProcessGroup)))
+    Effect.provide(
+      LanguageModels.layer(settings).pipe(Layer.provide([Containment.layerProcessGroup, NodeFileSystem.layer]))
+    )
   )
 
 const providers = [
@@ -284,7 +287,9 @@ describe("The language model of openai chat", () => {
         second: question("20 seconds")
       }).pipe(
         Effect.provide(
-          LanguageModels.layer(settingsOf("openai chat", url)).pipe(Layer.provide(Containment.layerProcessGroup))
+          LanguageModels.layer(settingsOf("openai chat", url)).pipe(
+            Layer.provide([Containment.layerProcessGroup, NodeFileSystem.layer])
+          )
         )
       )
       assert.deepStrictEqual([{ ...first }, { ...second }], [said, said])
@@ -309,7 +314,9 @@ describe("The language model of openai chat", () => {
       const { served, url } = yield* serve([json(200, cut), json(200, bare)])
       const answers = yield* Effect.replicateEffect(askModelText(judging), 2).pipe(
         Effect.provide(
-          LanguageModels.layer(settingsOf("openai chat", url)).pipe(Layer.provide(Containment.layerProcessGroup))
+          LanguageModels.layer(settingsOf("openai chat", url)).pipe(
+            Layer.provide([Containment.layerProcessGroup, NodeFileSystem.layer])
+          )
         )
       )
       assert.deepStrictEqual(answers, [

@@ -41,7 +41,8 @@ describe("loadSettings", () => {
       {
         ...git,
         "driver.yaml": `model: { provider: openai, name: m, base_url: "http://127.0.0.1:1/v1" }
-permission: { llm: { model: { provider: anthropic, name: n, api_key_env: MINE } } }`,
+permission: { llm: { model: { provider: anthropic, name: n, api_key_env: MINE } } }
+intent: { other_models: [{ provider: scripted, script: s.yaml }] }`,
         "agent.yaml": "agent: { binary: ./claude, model: opus }\nmodel: { provider: agent }"
       },
       (root) =>
@@ -63,7 +64,8 @@ permission: { llm: { model: { provider: anthropic, name: n, api_key_env: MINE } 
               apiKeyEnv: "MINE",
               apiKey: Option.some(Redacted.make("of the test")),
               proxy: Option.none()
-            })
+            }),
+            others: [{ provider: "scripted", file: `${root}/s.yaml` }]
           }
           assert.deepStrictEqual((yield* load()).models, apis)
           assert.includeMembers((yield* load()).secrets.map(Redacted.value), ["of the test"])
@@ -71,11 +73,11 @@ permission: { llm: { model: { provider: anthropic, name: n, api_key_env: MINE } 
           const agent: Settings["models"]["llm"] = Option.some({
             provider: "agent",
             name: Option.some("opus"),
-            binary: `${root}/claude`,
+            binary: Option.some(`${root}/claude`),
             environment: { ANTHROPIC_AUTH_TOKEN: "x" },
             directory: stateDirectory
           })
-          assert.deepStrictEqual(models, { judge: agent, llm: agent })
+          assert.deepStrictEqual(models, { judge: agent, llm: agent, others: [] })
           const none = yield* load({ config: Option.some("none.yaml") }).pipe(Effect.flip)
           assert.match(none.message, /none\.yaml/)
         }),

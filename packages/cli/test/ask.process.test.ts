@@ -1,79 +1,23 @@
 /** `driver ask` as people run it: the bundle, real git, SQLite, the stand-in agent, and a model that plays a script. */
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
-import { IntentResponse, type Plan, type TaskResult } from "@driver/intent/IntentResponse"
+import type { Plan, TaskResult } from "@driver/intent/IntentResponse"
 import { assert, describe, it } from "@effect/vitest"
-import { Option, Schema } from "effect"
-import type { TestContext } from "vitest"
-import { type Ended, makeWorld, writeHello } from "./support/process.js"
-
-const scripted = `agent: { kind: stub, scenario: scenario.json }
-model: { provider: scripted, script: answers.json, prices: { input: 1, output: 2 } }
-`
-
-const assess = (changes: Record<string, unknown>) => ({
-  ask: "assess",
-  answer: { kind: "task", reply: null, questions: null, scope: "substantial", follow_up: null, ...changes }
-})
-
-const criterion = (changes: Record<string, unknown>) => ({
-  kind: "command",
-  statement: "There is a greeting in hello.txt.",
-  command: "test -s hello.txt",
-  expected_exit: null,
-  stdout_must_match: null,
-  path: null,
-  regex: null,
-  guard: false,
-  ...changes
-})
-
-const crystallize = (changes: Record<string, unknown> = {}) => ({
-  ask: "crystallize",
-  answer: {
-    goal: "Write a greeting into hello.txt.",
-    constraints: ["Change nothing else."],
-    acceptance_criteria: [criterion({})],
-    output_schema: null,
-    assumptions: [],
-    ...changes
-  }
-})
-
-const review = (changes: Record<string, unknown> = {}) => ({
-  ask: "review",
-  answer: {
-    passed: true,
-    score: 1,
-    criteria: [{ criterion: 0, met: true, evidence: "Hello, world" }],
-    notes: [],
-    gaps: [],
-    ...changes
-  }
-})
-
-const makeAskWorld = (context: TestContext, answers: ReadonlyArray<unknown> = []) => {
-  const world = makeWorld(context)
-  world.write("driver.yaml", scripted)
-  world.write("answers.json", JSON.stringify(answers))
-  world.scenario({ turns: [{ steps: [writeHello] }] })
-  return { ...world, answers: (next: ReadonlyArray<unknown>) => world.write("answers.json", JSON.stringify(next)) }
-}
-
-const responseOf = <T extends IntentResponse["_tag"]>(
-  { stderr, stdout }: Ended,
-  tag: T
-): Extract<IntentResponse, { readonly _tag: T }> => {
-  const response = Schema.decodeUnknownSync(Schema.parseJson(IntentResponse))(stdout)
-  if (response._tag !== tag) throw new Error(`expected ${tag}, got ${stdout}\n${stderr}`)
-  return response as Extract<IntentResponse, { readonly _tag: T }>
-}
-
-const sessionOf = ({ stderr }: Ended): string => {
-  const session = /^session (\S+)$/m.exec(stderr)?.[1]
-  if (session === undefined) throw new Error(`no session in:\n${stderr}`)
-  return session
-}
+import { Option } from "effect"
+import {
+  assess,
+  columnIn,
+  criterion,
+  crystallize,
+  makeAskWorld,
+  responseOf,
+  review,
+  scripted,
+  sessionOf
+} from "./support/ask.js"
+import { writeHello } from "./support/process.js"
 
 describe.concurrent("driver ask", () => {
   it("replies, and runs nothing", async (context) => {
@@ -222,6 +166,24 @@ describe.concurrent("driver ask", () => {
     assert.strictEqual(world.git("worktree", "list").trim().split("\n").length, 1)
   })
 
+  it("says only what it does: a trivial task has no directive to write and no criteria to try", async (context) => {
+    const world = makeAskWorld(context, [assess({ scope: "trivial" })])
+    const ended = await world.driver(["ask", "write hello.txt", "--plan", "--session", "s1"])
+    assert.strictEqual(ended.stderr, "reading the message …\n")
+  })
+
+  it("gives its last answer again when nothing waits in the session, and does nothing again", async (context) => {
+    const world = makeAskWorld(context, [assess({}), crystallize(), review()])
+    world.write("driver.yaml", `${scripted}deliver: { mode: patch, target: work.patch }\n`)
+    const common = ["--session", "s1", "--yes", "--json", "--events", "events.jsonl"]
+    const first = await world.driver(["ask", "I want a greeting", ...common])
+    world.answers([])
+    const events = world.events(join(world.repository, "events.jsonl")).length
+    const again = await world.driver(["ask", ...common])
+    assert.deepStrictEqual([again.code, again.stdout], [0, first.stdout], again.stderr)
+    assert.strictEqual(world.events(join(world.repository, "events.jsonl")).length, events)
+  })
+
   it("works without a model, and says what it does without", async (context) => {
     const world = makeAskWorld(context)
     world.write("driver.yaml", "agent: { kind: stub, scenario: scenario.json }\n")
@@ -240,6 +202,9 @@ describe.concurrent("driver ask", () => {
       [["ask", "   "], /empty/],
       [["ask", "x", "--answer", "y"], /question=value/],
       [["ask", "x", "--answer", "y=z"], /no question is open/],
+      [["ask", "x", "--out", "plan.yaml"], /--out .*--plan/],
+      [["ask", "x", "--session", "s 1"], /"s 1" cannot be a session/],
+      [["ask", "x", "--session", "s".repeat(101)], /cannot be a session/],
       [["ask", "x", "--mount", "nowhere"], /no mount "nowhere"/],
       [["ask", "x", "--project", "nothing"], /no project "nothing"/],
       [["ask", "--session", "unknown"], /nothing to go on with/i]
@@ -328,6 +293,134 @@ describe.concurrent("driver ask", () => {
   })
 })
 
+describe.concurrent("driver ask, with secrets", () => {
+  it("gives them neither to models, to the agent nor to the database, wherever they are said or written", async (context) => {
+    const secret = "correct-horse-battery-staple"
+    const question = { id: "name", text: "Whom?", type: "free_text", options: [] }
+    const world = makeAskWorld(context, [
+      // Whoever is shown it has no answer for it.
+      { when: secret, answer: "I have seen it" },
+      { ...assess({ follow_up: "answer" }), when: "name: " },
+      assess({ kind: "clarify", scope: null, questions: [question] }),
+      crystallize(),
+      review()
+    ])
+    world.write("driver.yaml", `${scripted}store: { sqlite: driver.sqlite }\n`)
+    world.scenario({
+      record: "prompts.jsonl",
+      turns: [
+        {
+          steps: [
+            writeHello,
+            { tool: "Write", input: { file_path: "key.txt", content: `${secret}\n` } },
+            { say: `It is ${secret}` }
+          ]
+        }
+      ]
+    })
+    const env = { MY_PASSWORD: secret }
+    const common = ["--session", "s1", "--yes", "--json"]
+    assert.strictEqual((await world.driver(["ask", `greet ${secret}`, ...common], env)).code, 3)
+    const ended = await world.driver(["ask", ...common, "--answer", `name=${secret}`], env)
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    assert.deepStrictEqual(responseOf(ended, "TaskResult").degradations, [])
+    assert.include(ended.stdout, "key.txt")
+    assert.notInclude(ended.stdout + ended.stderr, secret)
+    assert.notInclude(readFileSync(join(world.repository, "prompts.jsonl"), "utf8"), secret)
+    for (const name of ["driver.sqlite", "driver.sqlite-wal"]) {
+      const file = join(world.repository, name)
+      if (existsSync(file)) assert.isFalse(readFileSync(file).includes(secret), name)
+    }
+  })
+})
+
+describe.concurrent("driver ask, what it costs", () => {
+  it("counts judgements of criteria and of calls among what the run cost", async (context) => {
+    const judged = { kind: "judged", statement: "It is friendly.", command: null, expected_exit: null }
+    const world = makeAskWorld(context, [
+      assess({}),
+      crystallize({ acceptance_criteria: [criterion({}), criterion(judged)] }),
+      { ask: "judgement", when: "tool call|permission", answer: { verdict: "allow", reason: "Fine.", message: "" } },
+      { ask: "judgement", answer: "It is friendly.", times: 1 },
+      { ask: "judgement", answer: { passed: true, reason: "It says hello." } },
+      review({
+        criteria: [
+          { criterion: 0, met: true, evidence: "Hello, world" },
+          { criterion: 1, met: true, evidence: "Hello, world" }
+        ]
+      })
+    ])
+    world.write(
+      "driver.yaml",
+      `${scripted}permission: { rules: [{ verdict: llm, tool: Write, path: "*.txt" }] }\nsandbox: { mode: "off" }\nstore: { sqlite: driver.sqlite }\n`
+    )
+    // The agent itself is free: what the run costs is what the model cost.
+    world.scenario({ turns: [{ cost_usd: 0, usage: { input: 0, output: 0 }, steps: [writeHello] }] })
+    const ended = await world.driver(["ask", "I want a greeting", "--yes", "--json"])
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    const { cost, result } = responseOf(ended, "TaskResult")
+    const asked = cost.modelCalls.reduce((sum, call) => sum + Option.getOrThrow(call.costUsd), 0)
+    const [run] = cost.runs
+    assert.isTrue(cost.complete)
+    assert.isAbove(result.outcome.usage.costUsd, 0)
+    assert.strictEqual(run?.costUsd, result.outcome.usage.costUsd)
+    assert.closeTo(cost.knownCostUsd, asked + result.outcome.usage.costUsd, 1e-9)
+    const charged = columnIn(
+      join(world.repository, "driver.sqlite"),
+      "SELECT json_extract(entry, '$.by') AS it FROM driver_journal WHERE kind = 'model_charged' ORDER BY sequence"
+    )
+    // One call, and one criterion that was asked about twice.
+    assert.deepStrictEqual(charged, ["gate", "judge", "judge"])
+  })
+
+  it("asks the agent's own program where that is the model, and knows what it cost", async (context) => {
+    const world = makeAskWorld(context)
+    const says = (when: string, answer: { readonly answer: unknown }) => ({
+      when,
+      cost_usd: 0.25,
+      steps: [{ say: `Here you are:\n${JSON.stringify(answer.answer)}` }]
+    })
+    world.scenario({
+      turns: [{ cost_usd: 1, steps: [writeHello] }],
+      questions: [
+        says("You receive messages", assess({})),
+        says(
+          "You turn a request",
+          crystallize({ acceptance_criteria: [criterion({}), criterion({ kind: "judged" })] })
+        ),
+        says("You judge whether", { answer: { passed: true, reason: "It says hello." } }),
+        says(
+          "You review the work",
+          review({ criteria: [0, 1].map((it) => ({ criterion: it, met: true, evidence: "Hello, world" })) })
+        )
+      ]
+    })
+    // Nothing is there yet of the state directory, where the program runs.
+    world.write(
+      "driver.yaml",
+      "agent: { kind: stub, scenario: scenario.json }\nmodel: { provider: agent }\nstore: { sqlite: driver.sqlite }\n"
+    )
+    const ended = await world.driver(["ask", "I want a greeting", "--yes", "--json"])
+    assert.strictEqual(ended.code, 0, ended.stderr + ended.stdout)
+    const { cost, degradations } = responseOf(ended, "TaskResult")
+    assert.deepStrictEqual(degradations, [])
+    assert.deepStrictEqual(
+      cost.modelCalls.map(({ costUsd, step }) => [step, Option.getOrNull(costUsd)]),
+      [
+        ["assess", 0.25],
+        ["crystallize", 0.25],
+        ["review", 0.25]
+      ]
+    )
+    // The agent's turn and the judgement.
+    assert.deepStrictEqual(
+      [cost.runs.map(({ costUsd }) => costUsd), cost.knownCostUsd, cost.complete],
+      [[1.25], 2, true]
+    )
+    assert.deepStrictEqual(world.processes(), [])
+  })
+})
+
 describe.concurrent("driver ask, in parts", () => {
   const part = (id: string, number: number, changes: Record<string, unknown> = {}) => ({
     id,
@@ -359,6 +452,48 @@ describe.concurrent("driver ask, in parts", () => {
     assert.deepStrictEqual(world.processes(), [])
   })
 
+  it("gives a part to a remote agent that offers what it needs, with its token and without secrets", async (context) => {
+    const got: Array<{ readonly token: string | undefined; readonly body: string }> = []
+    const server = createServer((request, response) => {
+      let body = ""
+      request.setEncoding("utf8").on("data", (text: string) => {
+        body += text
+      })
+      request.on("end", () => {
+        got.push({ token: request.headers.authorization, body })
+        response.writeHead(200, { "content-type": "application/json" }).end('{"success":true,"output":"checked"}')
+      })
+    })
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done))
+    context.onTestFinished(() => {
+      server.close()
+    })
+    const { port } = server.address() as AddressInfo
+    const world = makeAskWorld(context, [
+      assess({}),
+      inTwo,
+      { ask: "delegation_plan", answer: { parts: [part("a", 0), part("b", 1, { capability: "check" })] } },
+      review()
+    ])
+    world.write(
+      "driver.yaml",
+      `${scripted}intent: { divide_from: 2, remote_agents: [{ name: rita, url: "http://127.0.0.1:${port}/", capabilities: [check], token_env: RITA }] }\n`
+    )
+    const env = { RITA: "ritas-own-token", API_TOKEN: "hello-secret-0123" }
+    const ended = await world.driver(["ask", "I want a greeting, not hello-secret-0123", "--yes"], env)
+    assert.strictEqual(ended.code, 0, ended.stdout + ended.stderr)
+    assert.match(ended.stdout, /✓ part b \(worker, check\) done by rita/)
+    // What it says is a claim: the whole is held to its criteria and reviewed here.
+    assert.match(ended.stdout, /review passed/)
+    assert.match(ended.stdout, /cost at least/)
+    assert.deepStrictEqual(
+      got.map(({ token }) => token),
+      ["Bearer ritas-own-token"]
+    )
+    assert.include(got[0]?.body, "I want a greeting")
+    assert.notInclude(got[0]?.body, "hello-secret-0123")
+  })
+
   it("reports a part that failed, and puts nothing together", async (context) => {
     const world = makeAskWorld(context, [
       assess({}),
@@ -379,6 +514,113 @@ describe.concurrent("driver ask, in parts", () => {
   })
 })
 
+describe.concurrent("driver ask, with agents that take over", () => {
+  const others = (...agents: ReadonlyArray<string>) =>
+    `${scripted}intent: { max_retries: 0, other_agents: [${agents.join(", ")}] }\n`
+  const failing = (error: Record<string, unknown>) => ({ turns: [{ error }, { error }, { error }] })
+
+  for (const [name, error] of [
+    ["has no credit", { class: "billing_error" }],
+    ["is not logged in", { class: "authentication_failed" }],
+    ["does not have the model", { class: "model_not_found" }],
+    ["has reached its usage limit, which resets in hours", { class: "rate_limit", resets_at: "3h" }]
+  ] as const) {
+    it(`gives the goal to the next agent when the first one ${name}`, async (context) => {
+      const world = makeAskWorld(context, [assess({ scope: "trivial" })])
+      world.scenario(failing(error))
+      world.write("second.json", JSON.stringify(failing({ class: "billing_error" })))
+      world.write("third.json", JSON.stringify({ turns: [{ steps: [writeHello] }] }))
+      world.write(
+        "driver.yaml",
+        others(
+          "{ name: second, scenario: second.json, env: { SECOND_KEY: 0123456789abcdef } }",
+          "{ name: third, scenario: third.json }"
+        )
+      )
+      const ended = await world.driver(["ask", "write hello.txt", "--json", "--events", "events.jsonl"])
+      const { cost, result, runs } = responseOf(ended, "TaskResult")
+      assert.strictEqual(ended.code, 0, ended.stderr)
+      assert.deepStrictEqual([runs, Option.getOrNull(result.agent)], [3, "third"])
+      assert.strictEqual(cost.runs.length, 3)
+      assert.match(ended.stderr, /second takes over[\s\S]*third takes over/)
+      const branch = Option.getOrThrow(result.outcome.branch)
+      assert.strictEqual(world.git("show", `${branch}:hello.txt`), "Hello, world\n")
+      assert.notInclude(readFileSync(join(world.repository, "events.jsonl"), "utf8"), "0123456789abcdef")
+      assert.deepStrictEqual(world.processes(), [])
+    })
+  }
+
+  it("says what was wrong with the last one when all have failed", async (context) => {
+    const world = makeAskWorld(context, [assess({}), crystallize(), review()])
+    world.scenario(failing({ class: "billing_error" }))
+    world.write("second.json", JSON.stringify(failing({ class: "authentication_failed" })))
+    world.write("driver.yaml", others("{ name: second, scenario: second.json }"))
+    const ended = await world.driver(["ask", "I want a greeting", "--yes"])
+    assert.strictEqual(ended.code, 1, ended.stderr)
+    assert.match(ended.stdout, /The agent may not use its provider[\s\S]*by second[\s\S]*not accepted/)
+  })
+
+  it("has its questions answered by the next model where the first one has no login", async (context) => {
+    let asked = 0
+    const server = createServer((_, response) => {
+      asked++
+      response.writeHead(401).end()
+    })
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done))
+    context.onTestFinished(() => {
+      server.close()
+    })
+    const { port } = server.address() as AddressInfo
+    const world = makeAskWorld(context, [assess({}), crystallize(), review()])
+    world.write(
+      "driver.yaml",
+      `agent: { kind: stub, scenario: scenario.json }
+model: { provider: openai, name: m, base_url: "http://127.0.0.1:${port}/v1" }
+intent: { other_models: [{ provider: scripted, script: answers.json, prices: { input: 1, output: 1 } }] }
+`
+    )
+    const ended = await world.driver(["ask", "I want a greeting", "--yes", "--json"])
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    const { cost, degradations } = responseOf(ended, "TaskResult")
+    assert.deepStrictEqual([degradations, asked, cost.complete], [[], 1, true])
+    assert.deepStrictEqual(
+      cost.modelCalls.map(({ problem, step }) => [step, Option.isSome(problem)]),
+      [
+        ["assess", true],
+        ["assess", false],
+        ["crystallize", false],
+        ["review", false]
+      ]
+    )
+  })
+
+  it("names what is wrong with them in the configuration", async (context) => {
+    const world = makeAskWorld(context)
+    world.write(
+      "driver.yaml",
+      `agent: { kind: claude-code }
+intent:
+  other_models: [{ provider: openai }]
+  other_agents: [{ name: a, kind: stub }, { name: a }]
+  remote_agents: [{ name: r, url: nowhere, capabilities: [] }, { name: r, url: "http://127.0.0.1:1/", capabilities: [x] }]
+`
+    )
+    const ended = await world.driver(["ask", "x"])
+    assert.deepStrictEqual([ended.code, ended.stdout], [2, ""])
+    for (const place of [
+      /intent\.other_models: are for when/,
+      /intent\.other_models\[0\]\.name: is missing/,
+      /intent\.other_agents\[0\]\.scenario: is missing/,
+      /intent\.other_agents\[1\]\.name: "a" is the name/,
+      /intent\.remote_agents\[0\]\.url: is no URL/,
+      /intent\.remote_agents\[0\]\.capabilities: is empty/,
+      /intent\.remote_agents\[1\]\.name: "r" is the name/
+    ]) {
+      assert.match(ended.stderr, place)
+    }
+  })
+})
+
 describe.concurrent("driver mount, driver project", () => {
   it("are added, listed, spoken of and removed", async (context) => {
     const world = makeAskWorld(context, [assess({ scope: "trivial" })])
@@ -391,6 +633,16 @@ describe.concurrent("driver mount, driver project", () => {
     assert.strictEqual(taken.code, 2)
     assert.match(taken.stderr, /HERE/)
     assert.strictEqual((await world.driver(["mount", "add", "nowhere"])).code, 2)
+    for (const [content, why] of [
+      ["a\0b", /no text/],
+      [Buffer.from([0xff, 0xfe]), /no text in UTF-8/],
+      ["x".repeat(65 * 1024), /longer than 64 KiB/]
+    ] as const) {
+      writeFileSync(join(world.directory, "instructions.md"), content)
+      const refused = await world.driver(["project", "add", "p", "--instructions-file", "../instructions.md"])
+      assert.strictEqual(refused.code, 2)
+      assert.match(refused.stderr, why)
+    }
     const project = ["project", "add", "shop", "--mount", "lädchen 商店", "--instructions", "Be kind."]
     assert.strictEqual((await world.driver(project)).code, 0)
     assert.match((await world.driver(["project", "list"])).stdout, /shop +Lädchen 商店 +Be kind\./)
@@ -411,6 +663,10 @@ describe.concurrent("driver mount, driver project", () => {
         ["Lädchen 商店", true]
       ]
     )
+    rmSync(other, { recursive: true })
+    const gone = await world.driver(["ask", "write hello.txt into the shop", "--session", "s2"])
+    assert.strictEqual(gone.code, 2)
+    assert.match(gone.stderr, /"Lädchen 商店" is not there any more .*driver mount remove/)
     assert.strictEqual((await world.driver(["mount", "remove", "LÄDCHEN 商店"])).code, 0)
     assert.strictEqual((await world.driver(["project", "remove", "shop"])).code, 0)
     assert.match((await world.driver(["project", "list"])).stdout, /no projects/)

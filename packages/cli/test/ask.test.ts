@@ -103,6 +103,8 @@ const substantial = new Task({ scope: "substantial" })
 describe("driver ask at a terminal", () => {
   const kinds: ReadonlyArray<readonly [Question, ReadonlyArray<string>, ReadonlyArray<string>]> = [
     [question("name", "free_text"), ["A", "d", "a", "return"], ["name? Ada"]],
+    // An empty answer is none: the question stays.
+    [question("nick", "free_text"), ["return", "A", "l", "return"], ["nick? Al"]],
     [question("sure", "yes_no"), ["n"], ["sure? no"]],
     [question("color", "single_choice", "red", "blue"), ["down", "return"], ["color? BLUE"]],
     [
@@ -113,7 +115,7 @@ describe("driver ask at a terminal", () => {
     ]
   ]
   for (const [asked, keys, said] of kinds) {
-    it.live(`asks a question of kind ${asked.kind}, and goes on with the answer`, () =>
+    it.live(`asks a question of kind ${asked.kind}, and goes on with the answer (${asked.id})`, () =>
       Effect.gen(function* () {
         const script = { assess: [new Clarify({ questions: [asked] }), trivial] }
         const { code, plan, stderr } = yield* ask(["paint it", "--plan", "--out", "plan.yaml"], script, { keys })

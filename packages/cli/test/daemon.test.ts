@@ -147,6 +147,53 @@ describe("driver serve", { timeout: 120_000 }, () => {
     )
   })
 
+  it("says something to a running turn, denies, wakes a sleeper, rolls it back and hands its work over", async (context) => {
+    const world = worldWith(context, 'permission: { rules: [{ verdict: ask, tool: Write, path: "no.txt" }] }\n')
+    const { ask, driver, repository, scenario, seen, serve } = world
+    scenario({
+      turns: [
+        {
+          steps: [
+            { say: "I wait" },
+            { steer_echo: { within: "30s" } },
+            { tool: "Write", input: { file_path: "hello.txt", content: "" } },
+            { tool: "Write", input: { file_path: "no.txt", content: "No" }, on_deny: [{ say: "I see" }] }
+          ],
+          result: JSON.stringify({ __driver_sleep__: true, duration_ms: 3_600_000, reason: "CI runs" })
+        },
+        hanging.turns[1]
+      ]
+    })
+    await serve()
+    await ask("submit", "a.yaml")
+    await seen(first, "AgentActivity", /I wait/)
+    assert.match((await ask("steer", "1a2b", "--now", "Mind the tests")).stdout, /^The message for 1a2b3c4d/)
+    await seen(first, "OperatorMessage", /"steered"/)
+    await seen(first, "AgentActivity", /Understood: [\s\S]*Mind the tests/)
+    await seen(first, "ApprovalRequested")
+    const id = /(\w{8}) {2}Write no\.txt/.exec((await ask("approvals")).stdout)?.[1] ?? ""
+    assert.match((await ask("deny", id.slice(0, 4), "--message", "Not that file")).stdout, /^Denied: Write no\.txt/)
+    await seen(first, "DecisionMade", /Not that file/)
+
+    await seen(first, "GoalSleeping")
+    assert.match((await ask("list")).stdout, /sleeping +1\/20 .* the end of its sleep/)
+    const worktree = join(world.directory, "state.d", "worktrees", first)
+    assert.isTrue(existsSync(join(worktree, "hello.txt")))
+    const early = await driver(["rollback", "1a2b", "--to", "1"])
+    assert.strictEqual(early.code, 2)
+    assert.match(early.stderr, /is at work: `driver pause 1a2b3c4d`/)
+    await ask("pause", "1a2b")
+    assert.match((await ask("rollback", "1a2b", "--to", "1")).stdout, /is as it was at checkpoint 1/)
+    assert.isFalse(existsSync(join(worktree, "hello.txt")))
+    assert.match((await driver(["deliver", "1a2b"])).stderr, /has not ended/)
+    await ask("resume", "1a2b")
+    await ask("wake", "1a2b")
+    await seen(first, "GoalCompleted", /"Done"/)
+    assert.match((await ask("deliver", "1a2b")).stdout, new RegExp(`The work is on driver/${first}`))
+    assert.match((await ask("journal", "1a2b", "--verify")).stdout, /holds together/)
+    assert.isFalse(existsSync(join(repository, "hello.txt")))
+  })
+
   it("redirects a turn, lets calls be approved, and listens on the loopback for whoever has the token", async (context) => {
     const world = worldWith(context, 'permission: { rules: [{ verdict: ask, tool: Write, path: "*.txt" }] }\n')
     const { ask, driver, seen, serve, write } = world
@@ -170,6 +217,14 @@ describe("driver serve", { timeout: 120_000 }, () => {
     write("driver.yaml", config("state_dir: ../other\n"))
     const refused = await driver(["serve", "--listen", "127.0.0.1:0", "--token-file", token])
     assert.match(refused.stderr, /The token file .* cannot be used: it has to have at least 16 characters/)
+    const taken = await driver([
+      "serve",
+      "--listen",
+      new URL(url).host,
+      "--token-file",
+      join(world.directory, "other-token")
+    ])
+    assert.match(taken.stderr, /cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE.*Name another address with --listen/)
     const outside = await driver(["serve", "--listen", "0.0.0.0:1"])
     assert.match(outside.stderr, /driver listens on the loopback only/)
   })

@@ -33,7 +33,7 @@ const world = Effect.gen(function* () {
     execFileSync("git", ["-C", repository, ...args], { encoding: "utf8" })
   const layer = (settings: Settings) =>
     Layer.succeed(RunGoal, {
-      notes: [],
+      notes: Effect.succeed([]),
       run: () =>
         Effect.gen(function* () {
           const repository = Option.getOrThrow(settings.repository)
@@ -106,7 +106,7 @@ describe("driver demo", () => {
         Layer.effect(
           RunGoal,
           Effect.map(Effect.provide(RunGoal, layer(settings)), (service) => ({
-            notes: [],
+            notes: Effect.succeed([]),
             run: (...args: Parameters<typeof service.run>) =>
               Effect.zipRight(service.run(...args), new RunError({ detail: "no" }))
           }))

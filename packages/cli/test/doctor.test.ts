@@ -1,13 +1,12 @@
 import {
   agentVersionCheck,
-  type Check,
   gitVersionCheck,
   nodeCheck,
   sandboxCheck,
   spaceCheck,
   versionIn
 } from "@driver/cli/commands/doctor"
-import { ProbeError, SystemProbes } from "@driver/cli/SystemProbes"
+import { type Check, ProbeError, SystemProbes } from "@driver/cli/SystemProbes"
 import { FileSystem } from "@effect/platform"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -33,6 +32,7 @@ const probesOf = (fields: Partial<SystemProbes["Type"]> = {}) =>
     sandbox: Effect.succeed({ kind: "bubblewrap" as const, detail: "bubblewrap 0.8.0 at /usr/bin/bwrap" }),
     database: Effect.succeed("/state/driver.sqlite"),
     socket: Effect.succeed("/state/gate.sock"),
+    outward: Effect.succeed([]),
     ...fields
   })
 

@@ -188,6 +188,14 @@ describe("The operator's hand", () => {
     })
   )
 
+  it.effect("says no such thing of a goal that it has ended", () =>
+    Effect.gen(function* () {
+      const { run } = yield* world({ summaries, listening: false })
+      const { stdout } = yield* run("cancel", three)
+      assert.match(stdout, /is cancelled; its worktree and branch stay\.\n$/)
+    })
+  )
+
   it.effect("refuses what makes no sense, and calls nothing", () =>
     Effect.gen(function* () {
       const { calls, run } = yield* world()

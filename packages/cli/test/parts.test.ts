@@ -1,6 +1,8 @@
+import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { type Part, start } from "@driver/cli/parts"
 import { assert, describe, it } from "@effect/vitest"
 
@@ -73,5 +75,27 @@ describe("parts", () => {
   it("says what to do when a chunk or a part is missing", () => {
     assert.throws(() => run({ a: `a0: (require) => require("a7")` }), /there is no a7; install it again/)
     assert.throws(() => run({}), /there is no file .*driver-a\.cjs; install it again/)
+  })
+})
+
+/** As the launcher does it, in a process of its own: flags are for all of one. */
+const fits = `
+const { readFileSync } = require("node:fs")
+const { Script } = require("node:vm")
+require("node:v8").setFlagsFromString("--no-opt")
+const directory = process.argv[1]
+for (const letter of "abc") {
+  const source = readFileSync(directory + "/driver-" + letter + ".cjs", "latin1")
+  const cachedData = readFileSync(directory + "/" + source.slice(2, 18) + ".cache")
+  console.log(letter, new Script(source, { cachedData }).cachedDataRejected)
+}`
+
+describe("The built command", () => {
+  it("has compiled forms of all of its parts that fit", () => {
+    const dist = fileURLToPath(new URL("../dist", import.meta.url))
+    assert.strictEqual(
+      execFileSync(process.execPath, ["-e", fits, dist], { encoding: "utf8" }),
+      "a false\nb false\nc false\n"
+    )
   })
 })

@@ -71,7 +71,7 @@ const world = (rows: ReadonlyArray<Row>, ends: (goalId: GoalId) => AttemptOutcom
         RunGoal,
         Effect.as(
           Ref.update(built, (before) => [...before, Option.getOrElse(settings.repository, () => "none")]),
-          { notes: [], run }
+          { notes: Effect.succeed([]), run }
         )
       )
     return {

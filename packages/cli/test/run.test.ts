@@ -20,7 +20,7 @@ const runWorld = Effect.gen(function* () {
   const asked = yield* Ref.make<ReadonlyArray<{ readonly goal: Goal; readonly settings: Settings }>>([])
   const endingWith = (ended: GoalOutcome) => (settings: Settings) =>
     Layer.succeed(RunGoal, {
-      notes: [],
+      notes: Effect.succeed([]),
       run: (goal, { onEvent }) =>
         Ref.update(asked, (before) => [...before, { goal, settings }]).pipe(
           Effect.zipRight(Effect.forEach(storyEvents, onEvent, { discard: true })),
@@ -159,7 +159,7 @@ describe("driver run", () => {
         [2, "", "driver: The database is locked: end the other driver\n"]
       )
       const runFails = yield* run(["goal.yaml", "--json"], () =>
-        Layer.succeed(RunGoal, { notes: [], run: () => new RunError({ detail: "No room" }) })
+        Layer.succeed(RunGoal, { notes: Effect.succeed([]), run: () => new RunError({ detail: "No room" }) })
       )
       assert.deepStrictEqual([runFails.code, runFails.stdout, runFails.stderr], [2, "", "driver: No room\n"])
     })
@@ -183,7 +183,7 @@ describe("driver run", () => {
         const running = yield* Deferred.make<void>()
         const cancelled = outcome({ outcome: new Cancelled() })
         const service = RunGoal.of({
-          notes: [],
+          notes: Effect.succeed([]),
           run: (_, { onEvent }) => {
             const [started] = stored([new GoalStarted({ goalId, goal: storyGoal })])
             const [ended] = stored([new GoalCompleted({ goalId, outcome: cancelled })])

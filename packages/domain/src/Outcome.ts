@@ -34,12 +34,26 @@ export class BudgetExhausted extends Schema.Class<BudgetExhausted>("BudgetExhaus
 
 export class Cancelled extends Schema.Class<Cancelled>("Cancelled")({ _tag: tag("Cancelled", "cancelled") }) {}
 
+/** What the agent or its provider reported, where that ended a goal. */
+export const ReportedFailure = Schema.Literal(
+  "prompt_too_long",
+  "session_dead",
+  "usage_limit",
+  "auth",
+  "billing",
+  "model_unavailable",
+  "transient"
+)
+export type ReportedFailure = typeof ReportedFailure.Type
+
 /** A person has to look: the reason says at what. */
 export class Escalate extends Schema.Class<Escalate>("Escalate")({
   _tag: tag("Escalate", "escalate"),
   reason: Schema.String,
   /** `policy`: more of the same would not help. `driver`: the driver or its surroundings could not do their part. */
-  by: withDefault(Schema.Literal("policy", "driver"), "by", () => "policy" as const)
+  by: withDefault(Schema.Literal("policy", "driver"), "by", () => "policy" as const),
+  /** Absent: it was no such failure, or nobody can say. */
+  failure: optional(ReportedFailure, "failure")
 }) {}
 
 export const AttemptOutcome = Schema.Union(Done, NeedsRetry, Continue, Sleep, BudgetExhausted, Cancelled, Escalate)

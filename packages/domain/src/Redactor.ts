@@ -22,16 +22,28 @@ export interface RedactorService {
   readonly value: <A>(value: A) => A
 }
 
+/** A value with more text than this is remembered, once it is clean. In UTF-16 units. */
+const remembered = 500
+
 export const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): RedactorService => {
   const text = redactor(secrets)
   const cleaned = new WeakSet<object>()
+  /** Characters looked at so far. */
+  let looked = 0
 
   /** Copies what changes on the way to a changed text, and nothing else. */
   const clean = (value: unknown): unknown => {
-    if (typeof value === "string") return value.length < minimumLength ? value : text(value)
-    if (typeof value !== "object" || value === null || cleaned.has(value)) return value
+    if (typeof value === "string") {
+      if (value.length < minimumLength) return value
+      looked += value.length
+      return text(value)
+    }
+    if (typeof value !== "object" || value === null) return value
+    const before = looked
+    if (cleaned.has(value)) return value
     const result = Array.isArray(value) ? cleanArray(value) : cleanObject(value)
-    cleaned.add(result)
+    // What is small is looked at again sooner than it is remembered.
+    if (looked - before > remembered) cleaned.add(result)
     return result
   }
 
@@ -43,18 +55,23 @@ export const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): Redacto
   const cleanObject = (value: object): object => {
     const prototype: unknown = Object.getPrototypeOf(value)
     const isRecord = prototype === Object.prototype || prototype === null
-    let changed = false
-    const entries = Object.entries(value).map(([name, before]): readonly [string, unknown] => {
+    // What has changed, by its name before; most values have nothing.
+    let changed: Map<string, readonly [key: string, value: unknown]> | undefined
+    for (const name of Object.keys(value)) {
+      const before: unknown = Reflect.get(value, name)
       const key = isRecord && name.length >= minimumLength ? text(name) : name
       const isSecret = isRecord && typeof before === "string" && before.length >= minimumLength && isSecretName(name)
       const after = isSecret ? mark : name === "_tag" ? before : clean(before)
-      changed ||= after !== before || key !== name
-      return [key, after]
-    })
-    if (!changed) return value
+      if (after === before && key === name) continue
+      changed ??= new Map()
+      changed.set(name, [key, after])
+    }
+    if (changed === undefined) return value
     const copy: object = Object.create(Object.getPrototypeOf(value))
-    for (const [name, it] of entries)
-      Object.defineProperty(copy, name, { value: it, enumerable: true, writable: true, configurable: true })
+    for (const [name, before] of Object.entries(value)) {
+      const [key, it] = changed.get(name) ?? [name, before]
+      Object.defineProperty(copy, key, { value: it, enumerable: true, writable: true, configurable: true })
+    }
     return copy
   }
 

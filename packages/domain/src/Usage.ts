@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Budget } from "./Goal.js"
-import { key, Usd, WireDuration } from "./Wire.js"
+import { key, trusted, Usd, WireDuration } from "./Wire.js"
 
 /** Tokens by class, as the provider bills them. */
 export class TokenUsage extends Schema.Class<TokenUsage>("TokenUsage")({
@@ -24,12 +24,15 @@ export const totalTokens = (tokens: TokenUsage): number =>
   tokens.input + tokens.output + tokens.cacheRead + tokens.cacheCreation
 
 export const addTokens = (a: TokenUsage, b: TokenUsage): TokenUsage =>
-  new TokenUsage({
-    input: a.input + b.input,
-    output: a.output + b.output,
-    cacheRead: a.cacheRead + b.cacheRead,
-    cacheCreation: a.cacheCreation + b.cacheCreation
-  })
+  new TokenUsage(
+    {
+      input: a.input + b.input,
+      output: a.output + b.output,
+      cacheRead: a.cacheRead + b.cacheRead,
+      cacheCreation: a.cacheCreation + b.cacheCreation
+    },
+    trusted
+  )
 
 /** The axes of a budget, consumed. */
 export class Usage extends Schema.Class<Usage>("Usage")({
@@ -59,7 +62,7 @@ export class Usage extends Schema.Class<Usage>("Usage")({
 
 /** A copy with some fields replaced. */
 export const updateUsage = (usage: Usage, fields: Partial<ConstructorParameters<typeof Usage>[0]>): Usage =>
-  new Usage({ ...usage, ...fields })
+  new Usage({ ...usage, ...fields }, trusted)
 
 /** The total cost in US dollars; none when part of it is unknown. */
 export const knownCost = (usage: Usage): Option.Option<number> =>

@@ -36,6 +36,12 @@ export const withDefault = <A, I, const Name extends string>(
   value: () => NoInfer<A>
 ) => Schema.optionalWith(schema, { default: value }).pipe(Schema.fromKey(name), Schema.withConstructorDefault(value))
 
+/**
+ * For the constructor of a value that is made of values which were checked when they were made: a class with renamed
+ * fields builds its check anew each time, which costs more than the rest of what is done with an event.
+ */
+export const trusted = { disableValidation: true } as const
+
 const units: Record<string, number> = {
   ms: 1,
   milli: 1,

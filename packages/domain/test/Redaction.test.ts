@@ -217,4 +217,47 @@ describe("Redaction", () => {
       assert.isBelow(elapsed, 1_500, JSON.stringify(part))
     }
   })
+
+  it("finds the same in a text by itself as in one that has everything a secret could begin with", () => {
+    const words = [
+      join("sk-", "ant-abcdefgh1"),
+      join("sk-", "abcdefghij0123456789"),
+      join("gh", "p_abcdefghij0123456789"),
+      join("github", "_pat_abcdefghij0123456789"),
+      join("gl", "pat-abcdefghij0123456789"),
+      join("np", "m_abcdefghij0123456789abcdefghij"),
+      join("py", "pi-", "a".repeat(50)),
+      join("h", "f_abcdefghij0123456789abcdefghij"),
+      join("AK", "IAABCDEFGHIJKLMNOP"),
+      join("AI", "za", "b".repeat(35)),
+      join("ya", "29.abcdefghij0123456789"),
+      join("sk_", "live_abcdefghij012345"),
+      join("S", "G.abcdefghij012345.abcdefghij012345"),
+      join("xo", "xb-abcdefghij0"),
+      join("xa", "pp-abcdefghij0"),
+      join("ey", "Jabcdefghij.abcd.abcdefghij"),
+      "bearer abcdefghij0123456789",
+      "--password hunter2hunter2",
+      "SECRET_TOKEN=hunter2hunter2",
+      'password: "hunter2hunter2"',
+      "user:hunter2@host",
+      "https://user:hunter2@host",
+      pem("PRIVATE KEY"),
+      "sk-a…",
+      "git commit",
+      " ",
+      "-",
+      "_",
+      "\n"
+    ]
+    const texts = FastCheck.array(FastCheck.constantFrom(...words), { minLength: 1, maxLength: 6 })
+    FastCheck.assert(
+      FastCheck.property(texts, (parts) => {
+        const text = parts.join("")
+        // What follows is no part of any secret.
+        assert.strictEqual(clean(`${text}\n:…`), `${clean(text)}\n:…`)
+      }),
+      { numRuns: 2_000 }
+    )
+  })
 })

@@ -16,7 +16,8 @@ import {
   eventLines,
   lines,
   outcomeLines,
-  permissionOutcomeLines
+  permissionOutcomeLines,
+  reportedLine
 } from "./frozen/lines.js"
 import * as frozen from "./frozen/values.js"
 
@@ -107,6 +108,7 @@ describe("The wire format", () => {
     for (const [kind, value] of Object.entries(frozen.outcomes)) {
       decodes(`the outcome ${kind}`, AttemptOutcome, outcomeLines[kind], value)
     }
+    decodes("an outcome with what was reported", AttemptOutcome, reportedLine, frozen.reported)
     for (const [kind, value] of Object.entries(frozen.decisions)) {
       decodes(`the choice ${kind}`, DecisionChoice, choiceLines[kind], value)
     }

@@ -287,7 +287,9 @@ const failure = (
       usage,
       finalText: Option.some(reports(results)),
       elapsed
-    })
+    }),
+    // Another agent may do what this one had no quota, login or model for.
+    failure: Option.firstSomeOf(failed.map(({ run }) => Option.flatMap(run, (it) => it.failure)))
   })
 }
 

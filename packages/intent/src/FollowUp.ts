@@ -138,7 +138,9 @@ const namesAnAnswer = (question: Question, message: string): boolean => {
     case "single_choice":
       return Option.isSome(optionOf(question, message))
     case "multi_choice":
-      return message.split(/[,;、，]/).every((part) => Option.isSome(optionOf(question, part)))
+      return choicesIn(question, new Answer({ question: question.id, value: message })).every(({ value }) =>
+        Option.isSome(optionOf(question, value))
+      )
   }
 }
 
@@ -154,8 +156,12 @@ export const checkAnswers = (
 ): Either.Either<ReadonlyArray<Answer>, AnswerProblem> => {
   const questions: ReadonlyArray<Question> = Option.match(open, { onNone: () => [], onSome: (it) => it.questions })
   const given = new Set<string>()
+  const single = answers.flatMap((answer) => {
+    const question = questions.find((it) => it.id === answer.question)
+    return question?.kind === "multi_choice" ? choicesIn(question, answer) : [answer]
+  })
   return Either.all(
-    answers.map(({ question: id, value }): Either.Either<Answer, AnswerProblem> => {
+    single.map(({ question: id, value }): Either.Either<Answer, AnswerProblem> => {
       const wrong = (detail: string) => Either.left({ question: id, detail })
       const question = questions.find((it) => it.id === id)
       if (question === undefined) {
@@ -176,6 +182,12 @@ export const checkAnswers = (
       })
     })
   )
+}
+
+/** Several choices may stand in one answer, with commas between; each counts once. */
+const choicesIn = (question: Question, { value }: Answer): ReadonlyArray<Answer> => {
+  const values = Option.isSome(optionOf(question, value)) ? [value] : value.split(/[,;、，]/)
+  return values.map((it) => new Answer({ question: question.id, value: it.trim() }))
 }
 
 const expectedOf = (question: Question): string =>

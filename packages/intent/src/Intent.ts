@@ -22,20 +22,14 @@
  */
 import { randomUuid } from "@driver/agent/PermissionGate"
 import { Budget } from "@driver/domain/Goal"
+import { Redactor } from "@driver/domain/Redactor"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import {
-  type Answer,
-  IntentContext,
-  IntentId,
-  type IntentSessionId,
-  type MountId,
-  type ProjectId
-} from "./Directive.js"
+import { Answer, IntentContext, IntentId, type IntentSessionId, type MountId, type ProjectId } from "./Directive.js"
 import type { EnvironmentError, Environments } from "./ExecEnv.js"
 import { checkAnswers } from "./FollowUp.js"
 import type { ExecutionError, GoalChecker, GoalExecutor } from "./GoalExecutor.js"
@@ -125,7 +119,8 @@ export class Intent extends Context.Tag("@driver/intent/Intent")<
   {
     /**
      * Takes a message to its response. An intent of the session that was cut off is gone on with when the message is the
-     * same, and abandoned for another message. Interrupting it leaves the intent where its last phase ended.
+     * same, and abandoned for another message. Interrupting it leaves the intent where its last phase ended. Secrets that
+     * this process knows are taken out of the message first: neither the store nor a model or an agent has them.
      */
     readonly handle: (
       message: string,
@@ -158,6 +153,7 @@ const make = (
 > =>
   Effect.gen(function* () {
     const store = yield* IntentStore
+    const redactor = yield* Redactor
     const journal = yield* Journal.make
     const phases = yield* makePhases(settings, journal)
 
@@ -237,8 +233,9 @@ const make = (
         : journal.append({ intentId: id, sessionId: session.id }, state, new Abandoned({ reason }))
 
     return {
-      handle: Effect.fn("Intent.handle")(function* (message, options) {
-        const given = options.answers ?? []
+      handle: Effect.fn("Intent.handle")(function* (said, options) {
+        const message = redactor.text(said)
+        const given = (options.answers ?? []).map((it) => new Answer({ ...it, value: redactor.text(it.value) }))
         if (message.trim() === "" && given.length === 0) return yield* new EmptyMessage()
         const known = yield* store.session(options.sessionId)
         const session = Option.isSome(known) ? known.value : yield* newSession(options.sessionId)

@@ -8,7 +8,7 @@ import type { Degradation, Directive, ModelCall, ReviewVerdict, Scope } from "./
 import type { GoalResult } from "./GoalExecutor.js"
 import type * as Records from "./IntentRecord.js"
 import type { IntentResponse } from "./IntentResponse.js"
-import { type Recovery, recover } from "./Recovery.js"
+import { mayPass, type Recovery, recover } from "./Recovery.js"
 import type { ReviewedResult } from "./Review.js"
 
 export interface Run {
@@ -158,12 +158,13 @@ export const nextStep = (state: IntentState, options: StepOptions): Step => {
 
 const afterRun = (state: IntentState, run: Run, result: GoalResult, options: StepOptions): Step => {
   const ended = result.outcome.outcome._tag
-  // Whoever cancels a run wants no other one.
+  // Whoever cancels a run wants no other one, and what ended it would end the next one of the same agent too.
   const wanted = ended !== "Cancelled"
+  const mayGoOn = wanted && Option.match(result.failure, { onNone: () => true, onSome: mayPass })
   if (Option.isSome(run.verdict)) {
     const { gaps, passed } = run.verdict.value
     const retries = state.runs.filter(({ started }) => started.because === "gaps").length
-    return wanted && !passed && gaps.length > 0 && retries < state.received.maxRetries
+    return mayGoOn && !passed && gaps.length > 0 && retries < state.received.maxRetries
       ? Step.StartRun({ because: "gaps", agent: run.started.goal.agent })
       : Step.Finish()
   }

@@ -35,7 +35,7 @@ export class IntentConflict extends Schema.TaggedError<IntentConflict>()("Intent
   id: Schema.String
 }) {
   override get message() {
-    return `Somebody else has gone on with ${this.id} meanwhile`
+    return `Somebody else has gone on with ${this.id} meanwhile: look at what came of that, then ask again`
   }
 }
 

@@ -23,6 +23,9 @@ export interface RecoverySituation {
   readonly others: ReadonlyArray<string>
 }
 
+/** The same agent may succeed another time. */
+export const mayPass = (failure: FailureClass): boolean => failure === "transient" || failure === "unknown"
+
 /** The same agent again only for what passes by itself; another one only for what another one may not have. */
 export const recover = ({ failure, maxRetries, others, retried }: RecoverySituation): Recovery => {
   switch (failure) {
@@ -68,7 +71,9 @@ export const failureOfOutcome = ({ outcome }: Pick<GoalOutcome, "outcome">): Opt
     case "BudgetExhausted":
       return Option.some(outcome.axis === "consecutive_prompt_too_long" ? "context_overflow" : "budget_exceeded")
     case "Escalate":
-      return outcome.by === "driver" ? Option.some("unknown") : Option.none()
+      return Option.orElse(Option.map(outcome.failure, failureClassOf), () =>
+        outcome.by === "driver" ? Option.some("unknown" as const) : Option.none()
+      )
     default:
       return Option.none()
   }

@@ -4,6 +4,7 @@
  * answers, is decided in `Delegation.ts`.
  */
 import { Goal } from "@driver/domain/Goal"
+import { Redactor } from "@driver/domain/Redactor"
 import { key, optional, withDefault } from "@driver/domain/Wire"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
@@ -90,22 +91,30 @@ export class RemoteAgents extends Context.Tag("@driver/intent/RemoteAgents")<
       )
     )
 
-  /** Agents behind HTTP: `POST <url>` with a `RemoteTask`, answered by a `RemoteResult`. */
+  /** Agents behind HTTP: `POST <url>` with a `RemoteTask` without secrets, answered by a `RemoteResult`. */
   static readonly layerHttp = (
     agents: ReadonlyArray<HttpAgent>
   ): Layer.Layer<RemoteAgents, never, HttpClient.HttpClient> =>
     Layer.effect(
       this,
-      Effect.map(HttpClient.HttpClient, (client) => ({
+      Effect.map(Effect.all([HttpClient.HttpClient, Redactor]), ([client, redactor]) => ({
         agents,
         run: Effect.fn("RemoteAgents.run")(({ name }, task) => {
           const agent = agents.find((it) => it.name === name)
           return agent === undefined
             ? new RemoteError({ agent: name, detail: "nobody knows where it is", retryable: false })
-            : post(client, agent, task)
+            : post(client, agent, redactor.value(task))
         })
       }))
     )
+
+  /** All of them, in this order. */
+  static readonly together = (parts: ReadonlyArray<RemoteAgents["Type"]>): RemoteAgents["Type"] => ({
+    agents: parts.flatMap(({ agents }) => agents),
+    run: (agent, task) =>
+      parts.find(({ agents }) => agents.some(({ name }) => name === agent.name))?.run(agent, task) ??
+      new RemoteError({ agent: agent.name, detail: "nobody knows where it is", retryable: false })
+  })
 }
 
 export interface RemoteCall {

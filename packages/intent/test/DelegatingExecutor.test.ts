@@ -1,5 +1,7 @@
 import * as LanguageModelScripted from "@driver/agent/LanguageModelScripted"
+import { ModelError } from "@driver/agent/ModelQuestion"
 import { Goal, Shell } from "@driver/domain/Goal"
+import { Redactor } from "@driver/domain/Redactor"
 import { TokenUsage } from "@driver/domain/Usage"
 import * as DelegatingExecutor from "@driver/intent/DelegatingExecutor"
 import { Delegation } from "@driver/intent/Delegation"
@@ -14,8 +16,9 @@ import { IntentEvents } from "@driver/intent/IntentEvents"
 import { AskedQuestions, IntentModel } from "@driver/intent/IntentModel"
 import { IntentStore } from "@driver/intent/IntentStore"
 import { RemoteAgents } from "@driver/intent/RemoteAgents"
+import * as AiError from "@effect/ai/AiError"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Either, FastCheck as fc, Layer, Option } from "effect"
+import { Effect, Either, FastCheck as fc, Layer, Option, Redacted } from "effect"
 import { goalIdOf, resultOf } from "./support/values.js"
 
 const goal = new Goal({
@@ -183,7 +186,7 @@ describe("DelegationPlanner on a language model", () => {
     criteria: [],
     ...changes
   })
-  const planned = (answers: ReadonlyArray<string>, minCriteria = 2) =>
+  const planned = (answers: ReadonlyArray<LanguageModelScripted.Answer>, minCriteria = 2) =>
     Effect.flatMap(DelegationPlanner, (it) => it.plan(goal, ["review"])).pipe(
       Effect.provide(
         DelegationPlanner.layerLanguageModel({ minCriteria, timeout: "1 minute", prices: Option.none() }).pipe(
@@ -223,17 +226,71 @@ describe("DelegationPlanner on a language model", () => {
     ["a part without a name", answer([asked(""), asked("b")]), /cannot be used/],
     ["a criterion that is not there", answer([asked("a", { criteria: [7] }), asked("b")]), /criterion/],
     ["another form", '{"plan": 1}', /form/],
-    ["no JSON", "I will not", /./]
+    ["no JSON", "I will not", /JSON/]
   ]
   for (const [what, text, why] of useless) {
-    it.effect(`runs the goal as one for ${what}, and says why`, () =>
+    it.effect(`runs the goal as one for ${what}, also when it is asked again, and says why`, () =>
       Effect.gen(function* () {
-        const { plan, problem } = yield* planned([text])
+        const { plan, problem } = yield* planned([text, text])
         assert.deepStrictEqual(plan.subtasks, [])
         assert.match(Option.getOrThrow(problem), why)
       })
     )
   }
+
+  it.effect("asks once more for a plan that cannot be used, with what was wrong, and pays for both", () =>
+    Effect.gen(function* () {
+      const wrong = answer([asked("a", { depends_on: ["b"] }), asked("b", { depends_on: ["a"] })])
+      const { plan, problem, spent } = yield* planned([wrong, answer([asked("a"), asked("b")])])
+      assert.deepStrictEqual([plan.subtasks.length, Option.isNone(problem)], [2, true])
+      // The script does not say what it took.
+      assert.deepStrictEqual(
+        Option.map(spent, ({ costUsd }) => costUsd),
+        Option.some(Option.none())
+      )
+    })
+  )
+
+  it.effect("does not know what a question cost that had no answer, but for one that was refused", () =>
+    Effect.gen(function* () {
+      const error = (reason: ModelError["reason"]) =>
+        new AiError.UnknownError({
+          module: "Test",
+          method: "generateText",
+          cause: new ModelError({ reason, detail: "no", retryable: false })
+        })
+      for (const [reason, costUsd] of [
+        ["unavailable", Option.none()],
+        ["unauthorized", Option.some(0)]
+      ] as const) {
+        const { problem, spent } = yield* planned([error(reason)])
+        assert.isTrue(Option.isSome(problem))
+        assert.deepStrictEqual(
+          Option.map(spent, (it) => it.costUsd),
+          Option.some(costUsd)
+        )
+      }
+    })
+  )
+
+  it.effect("shows the model no secrets", () =>
+    Effect.gen(function* () {
+      const asked = yield* Effect.zipRight(
+        Effect.flatMap(DelegationPlanner, (it) =>
+          it.plan(new Goal({ ...goal, description: "Use correct-horse-battery" }), [])
+        ),
+        Effect.flatten(LanguageModelScripted.AskedPrompts)
+      ).pipe(
+        Effect.provide(
+          DelegationPlanner.layerLanguageModel({ minCriteria: 1, timeout: "1 minute", prices: Option.none() }).pipe(
+            Layer.provide(Redactor.layer([Redacted.make("correct-horse-battery")])),
+            Layer.provideMerge(LanguageModelScripted.layer([answer([])]))
+          )
+        )
+      )
+      assert.notInclude(asked.join(), "correct-horse")
+    })
+  )
 
   it.effect("runs the goal as one when that is the answer, or there are too few criteria to ask", () =>
     Effect.gen(function* () {
@@ -261,11 +318,11 @@ describe("DelegationPlanner on a language model", () => {
       fc.property(
         fc.oneof(
           fc.string(),
-          fc.json(),
-          fc.array(anyPart).map((parts) => JSON.stringify({ parts }))
+          fc.jsonValue(),
+          fc.array(anyPart).map((parts) => ({ parts }))
         ),
-        (text) => {
-          const plan = planOf(text, goal)
+        (value) => {
+          const plan = planOf(value, goal)
           assert.isTrue(Either.isLeft(plan) ? plan.left !== "" : plan.right.subtasks.length !== 1)
         }
       )

@@ -234,6 +234,24 @@ describe("Delegation", () => {
     )
   }
 
+  it.effect("says why a part failed where that is for another agent to mend", () =>
+    Effect.gen(function* () {
+      const { result } = yield* delegate(planOf(part("a"), part("b"), part("c", { dependsOn: ids("b") })))
+      assert.deepStrictEqual(result.failure, Option.some("quota_exhausted"))
+    }).pipe(
+      Effect.provide(
+        world({
+          run: (goal) =>
+            Effect.succeed(
+              partNames([goal])[0] === "b"
+                ? resultOf({ goalId: goal.id, ended: "escalated", failure: "quota_exhausted" })
+                : done()
+            )
+        })
+      )
+    )
+  )
+
   it.effect("counts a single part that ran well as a success", () =>
     Effect.gen(function* () {
       const { result, subtasks } = yield* delegate(planOf(part("a", { criteria: [0, 1, 2] })))

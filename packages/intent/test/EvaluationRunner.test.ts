@@ -31,6 +31,18 @@ describe("the evaluation runner", () => {
     const below = await run("--config", config, "--only", "conversation", "--at-least", "0.9")
     assert.strictEqual(below.code, 1)
     assert.match(below.stdout, /conversation +1\/14/)
+    const unconfigured = join(directory, "none.yaml")
+    writeFileSync(unconfigured, "{}\n")
+    for (const [args, why] of [
+      [["--config", config, "--only", "nonsense"], /expected one of conversation, clarify/],
+      [["--config", config, "--at-least", "most"], /expected a number from 0 to 1/],
+      [["--config", config, "--bogus"], /^eval-intent: .*--bogus/],
+      [["--config", unconfigured], /no model is configured/]
+    ] as const) {
+      const refused = await run(...args)
+      assert.deepStrictEqual([refused.code, refused.stdout], [2, ""])
+      assert.match(refused.stderr, why)
+    }
     const absent = await run("--config", join(directory, "absent.yaml"))
     assert.strictEqual(absent.code, 2)
   })

@@ -129,6 +129,8 @@ describe("answers by id", () => {
   it("are given in the words of the options", () => {
     assert.deepStrictEqual(check(single, "Rot"), Either.right(["red"]))
     assert.deepStrictEqual(check(multi, "1", "sky blue"), Either.right(["red", "blue"]))
+    assert.deepStrictEqual(check(multi, "1, sky blue"), Either.right(["red", "blue"]))
+    assert.isTrue(Either.isLeft(check(multi, "1, lilac")))
     assert.deepStrictEqual(check(yesNo, "Ja"), Either.right(["yes"]))
     assert.deepStrictEqual(check(free, " as I said "), Either.right(["as I said"]))
   })

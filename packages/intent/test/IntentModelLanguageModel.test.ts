@@ -1,5 +1,6 @@
 import * as LanguageModelScripted from "@driver/agent/LanguageModelScripted"
 import { AskedPrompts } from "@driver/agent/LanguageModelScripted"
+import { ModelError } from "@driver/agent/ModelQuestion"
 import * as Redactor from "@driver/domain/Redactor"
 import { Answer, Directive, IntentContext, JudgedCriterion, Question, Task } from "@driver/intent/Directive"
 import { combinedRequest } from "@driver/intent/FollowUp"
@@ -11,7 +12,7 @@ import * as AiError from "@effect/ai/AiError"
 import * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Response from "@effect/ai/Response"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Either, Fiber, Layer, Option, Redacted, Ref, Stream, TestClock } from "effect"
+import { Context, Effect, Either, Fiber, Layer, Option, Redacted, Ref, Stream, TestClock } from "effect"
 import { sessionId } from "./support/values.js"
 
 const context = new IntentContext({ sessionId })
@@ -243,5 +244,73 @@ describe("IntentModel over a language model", () => {
       for (const text of ["paint it", "Which color?", "blue"]) assert.include(prompt, text)
       assert.include(combinedRequest(open, "", [new Answer({ question: "c", value: "blue" })]), "blue")
     }).pipe(Effect.provide(said(good)))
+  )
+
+  const failing = (reason: ModelError["reason"]) =>
+    new AiError.UnknownError({
+      module: "Test",
+      method: "generateText",
+      cause: new ModelError({ reason, detail: "no", retryable: false })
+    })
+
+  /** Asks twice, with a second model beside the first. */
+  const twice = (
+    first: ReadonlyArray<LanguageModelScripted.Answer>,
+    second: ReadonlyArray<LanguageModelScripted.Answer>
+  ) =>
+    Effect.gen(function* () {
+      const other = yield* Layer.build(LanguageModelScripted.layer(second))
+      const others = [
+        { model: Context.get(other, LanguageModel.LanguageModel), prices: Option.some({ input: 1, output: 1 }) }
+      ]
+      return yield* Effect.gen(function* () {
+        const answers = [yield* assess(), yield* assess()]
+        return { answers, first: yield* prompts, second: yield* Context.get(other, AskedPrompts) }
+      }).pipe(
+        Effect.provide(
+          IntentModelLanguageModel.layer({ others }).pipe(Layer.provideMerge(LanguageModelScripted.layer(first)))
+        )
+      )
+    })
+
+  for (const reason of ["limited", "unauthorized", "rejected"] as const) {
+    it.scoped(`asks the next model, and then only that one, where the first is ${reason}`, () =>
+      Effect.gen(function* () {
+        const { answers, first, second } = yield* twice([failing(reason), good], [good, good])
+        assert.deepStrictEqual(
+          answers.map(({ answer, calls }) => [
+            Either.isRight(answer),
+            calls.map(({ problem }) => Option.isSome(problem))
+          ]),
+          [
+            [true, [true, false]],
+            [true, [false]]
+          ]
+        )
+        assert.deepStrictEqual([first.length, second.length], [1, 2])
+      })
+    )
+  }
+
+  for (const reason of ["unavailable", "timeout", "unusable"] as const) {
+    it.scoped(`asks no other model where the first is ${reason}, which may pass`, () =>
+      Effect.gen(function* () {
+        const { answers, second } = yield* twice([failing(reason), good], [good])
+        assert.deepStrictEqual(
+          answers.map(({ answer }) => Either.isRight(answer)),
+          [false, true]
+        )
+        assert.strictEqual(second.length, 0)
+      })
+    )
+  }
+
+  it.scoped("says what was wrong with the last one when none can answer", () =>
+    Effect.gen(function* () {
+      const { answers } = yield* twice([failing("limited")], [failing("unauthorized"), failing("unauthorized")])
+      const [first] = answers
+      assert.match(first === undefined ? "" : Either.getOrElse(Either.flip(first.answer), () => ""), /unauthorized/)
+      assert.strictEqual(first?.calls.length, 2)
+    })
   )
 })

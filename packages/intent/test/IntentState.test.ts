@@ -108,6 +108,8 @@ const walk = (
 const chances = fc.array(anyChance, { minLength: 80, maxLength: 80 })
 const agents = fc.subarray(["b", "c"])
 
+const isFinal = (failure: FailureClass): boolean => failure !== "transient" && failure !== "unknown"
+
 describe("IntentState", () => {
   it.prop(
     "comes to its end, whatever happens, within its retries",
@@ -144,6 +146,21 @@ describe("IntentState", () => {
         assert.isFalse(Option.exists(run.verdict, ({ passed }) => passed))
         assert.isFalse(Option.exists(run.result, ({ outcome }) => outcome.outcome._tag === "Cancelled"))
       }
+    }
+  )
+
+  it.prop(
+    "runs nothing again with an agent that had no quota, no login, no model, or no room",
+    [chances, fc.nat(3), fc.nat(2), agents],
+    ([all, maxRetries, maxRecoveries, others]) => {
+      const { runs } = walk(all, maxRetries, maxRecoveries, others).state
+      runs.slice(1).forEach(({ started }, index) => {
+        const before = runs[index]
+        if (before === undefined || !Option.exists(before.result, ({ failure }) => Option.exists(failure, isFinal)))
+          return
+        assert.strictEqual(started.because, "recovery")
+        assert.notStrictEqual(Option.getOrNull(started.goal.agent), Option.getOrNull(before.started.goal.agent))
+      })
     }
   )
 

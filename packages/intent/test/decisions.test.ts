@@ -162,6 +162,16 @@ describe("recover", () => {
       Option.some("unknown")
     )
     assert.deepStrictEqual(failureOfOutcome({ outcome: new Escalate({ reason: "stuck" }) }), Option.none())
+    for (const [failure, expected] of [
+      ["usage_limit", "quota_exhausted"],
+      ["billing", "quota_exhausted"],
+      ["auth", "auth_failure"],
+      ["model_unavailable", "model_unavailable"],
+      ["transient", "transient"]
+    ] as const) {
+      const outcome = new Escalate({ reason: "x", failure: Option.some(failure) })
+      assert.deepStrictEqual(failureOfOutcome({ outcome }), Option.some(expected))
+    }
   })
 })
 

@@ -1,13 +1,13 @@
 /**
- * The entry of `driver.yaml` that sends events to NATS, and what it comes to with
- * its secrets in place.
+ * The section `nats` of `driver.yaml`, and what it comes to with its secrets in place.
  *
- *   events:
- *     - nats: tls://nats.example.org:4222
- *       creds_file: driver.creds
+ *   nats:
+ *     servers: [tls://nats.example.org:4222]
+ *     credentials: driver.creds
  */
+import { configKey, configMaybe } from "@driver/domain/ConfigKey"
 import { expecting } from "@driver/domain/StrictDecode"
-import { optional, WireDuration, withDefault } from "@driver/domain/Wire"
+import { WireDuration } from "@driver/domain/Wire"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -34,50 +34,69 @@ const Prefix = matching(/^[^\s.*>]+(\.[^\s.*>]+)*$/, "SubjectPrefix", 'a subject
   "acme.ci"
 ])
 
-/** As it stands in the file, below `events:`. */
+/** As it stands in the file. Paths are relative to it, until whoever reads it has made them absolute. */
 export const NatsConfig = Schema.Struct({
-  nats: Schema.Union(text, Schema.NonEmptyArray(text)).annotations({
-    description: "The server's address, or a list of those of one cluster: nats://host:port, tls://host:port."
-  }),
-  stream: withDefault(StreamName, "stream", () => defaultStream.name).annotations({
-    description: "The stream of JetStream. Made when there is none of this name. Default DRIVER_EVENTS."
-  }),
-  prefix: optional(Prefix, "prefix").annotations({
-    description: "Put before every subject: acme makes agent.driver.goal.started acme.agent.driver.goal.started."
-  }),
-  user: optional(text, "user").annotations({ description: "User name; password_env has the password." }),
-  passwordEnv: optional(text, "password_env").annotations({ description: "Environment variable with the password." }),
-  tokenEnv: optional(text, "token_env").annotations({ description: "Environment variable with a token." }),
-  credsFile: optional(text, "creds_file").annotations({ description: "A .creds file." }),
-  caFile: optional(text, "ca_file").annotations({
-    description: "Who signed the server's certificate, in PEM. Connections are made with TLS only."
-  }),
-  certFile: optional(text, "cert_file").annotations({ description: "The driver's own certificate, in PEM." }),
-  keyFile: optional(text, "key_file").annotations({ description: "The key of that certificate, in PEM." }),
-  maxAge: withDefault(WireDuration, "max_age", () => defaultStream.maxAge).annotations({
-    description: "How long a stream that is made keeps events; 0 = for ever. Default 30 days."
-  }),
-  maxBytes: optional(positive, "max_bytes").annotations({
-    description: "How large a stream that is made becomes; the oldest events go first. Default: no limit."
-  }),
-  replicas: withDefault(Schema.Int.pipe(Schema.between(1, 5)), "replicas", () => defaultStream.replicas).annotations({
-    description: "Copies of a stream that is made, in a cluster. Default 1."
-  }),
-  duplicateWindow: withDefault(WireDuration, "duplicate_window", () => defaultStream.duplicateWindow).annotations({
-    description: "How long a server may be away without an event appearing twice. Costs it memory. Default 2 hours."
-  })
+  servers: configKey(
+    "servers",
+    Schema.NonEmptyArray(text),
+    () => ["nats://127.0.0.1:4222"] as const,
+    "[nats://127.0.0.1:4222]",
+    "The server's address, or several of one cluster: nats://host:port, tls://host:port."
+  ),
+  stream: configKey(
+    "stream",
+    StreamName,
+    () => defaultStream.name,
+    defaultStream.name,
+    "The stream of JetStream that takes the events. Made when there is none of this name, used as it is when there is."
+  ),
+  prefix: configMaybe("prefix", Prefix, "acme", "Before each subject and a dot: acme gives acme.agent.driver.>."),
+  user: configMaybe("user", text, "driver", "User name; password_env has the password."),
+  passwordEnv: configMaybe("password_env", text, "NATS_PASSWORD", "Environment variable with the password."),
+  tokenEnv: configMaybe("token_env", text, "NATS_TOKEN", "Environment variable with a token for the server."),
+  credentials: configMaybe("credentials", text, "driver.creds", "A file with credentials: a JWT and a seed."),
+  ca: configMaybe("ca", text, "ca.pem", "A file with who may have signed the server's certificate: TLS only."),
+  cert: configMaybe("cert", text, "driver.pem", "The driver's own certificate, in PEM; key has its key."),
+  key: configMaybe("key", text, "driver-key.pem", "The key of that certificate, in PEM."),
+  maxAge: configKey(
+    "max_age",
+    WireDuration,
+    () => defaultStream.maxAge,
+    "30 days",
+    "How long a stream that is made keeps events; 0 = for ever."
+  ),
+  maxBytes: configMaybe(
+    "max_bytes",
+    positive,
+    "1000000000",
+    "How large a stream that is made becomes; the oldest events go first. Default: no limit."
+  ),
+  replicas: configKey(
+    "replicas",
+    Schema.Int.pipe(Schema.between(1, 5)),
+    () => defaultStream.replicas,
+    "1",
+    "Copies of a stream that is made, in a cluster."
+  ),
+  duplicateWindow: configKey(
+    "duplicate_window",
+    WireDuration,
+    () => defaultStream.duplicateWindow,
+    "2 hours",
+    "How long a server may be away without an event appearing twice. Costs it memory."
+  )
 })
   .pipe(
-    Schema.filter(({ certFile, credsFile, keyFile, passwordEnv, tokenEnv, user }) => {
-      if ([user, tokenEnv, credsFile].filter(Option.isSome).length > 1) {
-        return "expected at most one of user, token_env and creds_file"
+    Schema.filter(({ cert, credentials, key, passwordEnv, tokenEnv, user }) => {
+      if ([user, tokenEnv, credentials].filter(Option.isSome).length > 1) {
+        return "expected at most one of user, token_env and credentials"
       }
       if (Option.isSome(user) !== Option.isSome(passwordEnv)) return "expected user and password_env, or neither"
-      if (Option.isSome(certFile) !== Option.isSome(keyFile)) return "expected cert_file and key_file, or neither"
+      if (Option.isSome(cert) !== Option.isSome(key)) return "expected cert and key, or neither"
       return undefined
     })
   )
-  .annotations({ identifier: "NatsSink" })
+  .annotations({ identifier: "Nats" })
 export type NatsConfig = typeof NatsConfig.Type
 
 /** A secret that the configuration names is not there. */
@@ -85,11 +104,11 @@ export class NatsConfigError extends Schema.TaggedError<NatsConfigError>()("Nats
   variable: Schema.String
 }) {
   override get message() {
-    return `Events cannot go to NATS: the environment variable ${this.variable} is not set. Set it, or remove the entry.`
+    return `Events cannot go to NATS: the environment variable ${this.variable} is not set. Set it, or mend \`nats\` in driver.yaml.`
   }
 }
 
-/** Puts secrets in their places. `read` reads a file of the configuration, relative to wherever that is. */
+/** Puts secrets in their places. `read` reads a file that the configuration names. */
 export const settingsFrom = <E, R>(
   config: NatsConfig,
   surroundings: {
@@ -98,12 +117,12 @@ export const settingsFrom = <E, R>(
   }
 ): Effect.Effect<SettingsInput, E | NatsConfigError, R> =>
   Effect.gen(function* () {
-    const { caFile, certFile, duplicateWindow, keyFile, maxAge, maxBytes, nats, prefix, replicas, stream } = config
+    const { duplicateWindow, maxAge, maxBytes, prefix, replicas, servers, stream } = config
     const [ca, cert, key] = yield* Effect.all(
-      [caFile, certFile, keyFile].map((file) => Effect.transposeMapOption(file, surroundings.read))
+      [config.ca, config.cert, config.key].map((file) => Effect.transposeMapOption(file, surroundings.read))
     )
     return {
-      servers: typeof nats === "string" ? [nats] : nats,
+      servers,
       auth: yield* authFrom(config, surroundings),
       tls: tlsFrom(ca, cert, key),
       prefix: Option.getOrElse(prefix, () => ""),
@@ -112,7 +131,7 @@ export const settingsFrom = <E, R>(
   })
 
 const authFrom = <E, R>(
-  { credsFile, passwordEnv, tokenEnv, user }: NatsConfig,
+  { credentials, passwordEnv, tokenEnv, user }: NatsConfig,
   {
     environment,
     read
@@ -127,8 +146,8 @@ const authFrom = <E, R>(
       ? Effect.fail(new NatsConfigError({ variable }))
       : Effect.succeed(Redacted.make(value))
   }
-  if (Option.isSome(credsFile)) {
-    return Effect.map(read(credsFile.value), (content) => NatsAuth.Credentials({ content: Redacted.make(content) }))
+  if (Option.isSome(credentials)) {
+    return Effect.map(read(credentials.value), (content) => NatsAuth.Credentials({ content: Redacted.make(content) }))
   }
   if (Option.isSome(tokenEnv)) return Effect.map(secret(tokenEnv.value), (token) => NatsAuth.Token({ token }))
   if (Option.isSome(user) && Option.isSome(passwordEnv)) {

@@ -15,6 +15,7 @@
 import type { StoredEvent } from "@driver/domain/DriverEvent"
 import type { SinkReport } from "@driver/runtime/EventSink"
 import { Outbox } from "@driver/runtime/Outbox"
+import type { Claimant } from "@driver/runtime/OutboxClaims"
 import * as OutboxDrain from "@driver/runtime/OutboxDrain"
 import { JetStreamApiError, jetstream } from "@nats-io/jetstream"
 import { headers, type NatsConnection } from "@nats-io/transport-node"
@@ -45,6 +46,11 @@ export interface NatsReport extends SinkReport {
 
 export type NatsError = NatsConnectionOf.NatsUnavailable | NatsStream.NatsStreamUnfit
 
+export interface NatsRelayOptions {
+  /** As whom this driver claims the relay: of several with one store, one publishes. */
+  readonly claimant?: Claimant
+}
+
 export class NatsRelay extends Context.Tag("@driver/nats/NatsRelay")<
   NatsRelay,
   {
@@ -55,8 +61,10 @@ export class NatsRelay extends Context.Tag("@driver/nats/NatsRelay")<
    * Relays for as long as the layer lives. Building it does not wait for the server. Closing it waits, for at most
    * `closeTimeout`, until a server that is there has what is in the outbox.
    */
-  static readonly layer = (settings: SettingsInput): Layer.Layer<NatsRelay, never, Outbox> =>
-    Layer.scoped(this, make(settingsOf(settings)))
+  static readonly layer = (
+    settings: SettingsInput,
+    options: NatsRelayOptions = {}
+  ): Layer.Layer<NatsRelay, never, Outbox> => Layer.scoped(this, make(settingsOf(settings), options))
 }
 
 /** Connects and looks for the stream, once: for `driver doctor`. Makes the stream when there is none. */
@@ -75,12 +83,13 @@ export const delayBefore = (
   return Duration.millis(Math.min(doubled, Duration.toMillis(longest)) * (0.8 + 0.4 * random))
 }
 
-const make = Effect.fnUntraced(function* (settings: NatsSettings) {
+const make = Effect.fnUntraced(function* (settings: NatsSettings, { claimant }: NatsRelayOptions) {
   const outbox = yield* Outbox
   const drain = yield* OutboxDrain.make({
     consumer,
     concurrency: settings.maxInFlight,
-    pollEvery: settings.pollEvery
+    pollEvery: settings.pollEvery,
+    ...(claimant === undefined ? {} : { claimant })
   })
   const state = { connected: false, duplicates: 0, cut: 0, queued: 0, failures: 0 }
   let lastError: string | undefined

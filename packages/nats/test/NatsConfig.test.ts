@@ -14,7 +14,7 @@ const settings = (config: unknown) =>
 describe("NatsConfig", () => {
   it.effect("needs no more than an address", () =>
     Effect.gen(function* () {
-      const given = yield* settings({ nats: "nats://127.0.0.1:4222" })
+      const given = yield* settings({})
       assert.deepStrictEqual(settingsOf(given), settingsOf({}))
     })
   )
@@ -31,12 +31,12 @@ describe("NatsConfig", () => {
 
   it.effect("puts secrets in their places", () =>
     Effect.gen(function* () {
-      const auth = (config: object) => Effect.map(settings({ nats: "host", ...config }), (it) => it.auth)
+      const auth = (config: object) => Effect.map(settings({ servers: ["host"], ...config }), (it) => it.auth)
       assert.deepStrictEqual(
         [
           yield* auth({ token_env: "NATS_TOKEN" }),
           yield* auth({ user: "ann", password_env: "NATS_PASSWORD" }),
-          yield* auth({ creds_file: "a.creds" })
+          yield* auth({ credentials: "a.creds" })
         ],
         [
           NatsAuth.Token({ token: Redacted.make("t0ken") }),
@@ -44,7 +44,7 @@ describe("NatsConfig", () => {
           NatsAuth.Credentials({ content: Redacted.make("content of a.creds") })
         ]
       )
-      const { tls } = yield* settings({ nats: "host", ca_file: "ca.pem", cert_file: "c.pem", key_file: "k.pem" })
+      const { tls } = yield* settings({ ca: "ca.pem", cert: "c.pem", key: "k.pem" })
       assert.deepStrictEqual(
         tls,
         Option.some({ ca: "content of ca.pem", cert: "content of c.pem", key: Redacted.make("content of k.pem") })
@@ -52,7 +52,7 @@ describe("NatsConfig", () => {
       const { message } = yield* Effect.flip(auth({ token_env: "EMPTY" }))
       assert.strictEqual(
         message,
-        "Events cannot go to NATS: the environment variable EMPTY is not set. Set it, or remove the entry."
+        "Events cannot go to NATS: the environment variable EMPTY is not set. Set it, or mend `nats` in driver.yaml."
       )
     })
   )
@@ -60,7 +60,7 @@ describe("NatsConfig", () => {
   it.effect("describes the stream", () =>
     Effect.gen(function* () {
       const { prefix, servers, stream } = yield* settings({
-        nats: ["a:1", "b:2"],
+        servers: ["a:1", "b:2"],
         stream: "OURS",
         prefix: "acme.ci",
         max_age: 0,
@@ -80,13 +80,13 @@ describe("NatsConfig", () => {
   )
 
   it.each([
-    [{ nats: "host", stream: "a.b" }, /a name without spaces/],
-    [{ nats: "host", prefix: "a..b" }, /a subject/],
-    [{ nats: [] }, /nats/],
-    [{ nats: "host", user: "ann" }, /user and password_env/],
-    [{ nats: "host", token_env: "A", creds_file: "b" }, /at most one of user, token_env and creds_file/],
-    [{ nats: "host", key_file: "k" }, /cert_file and key_file/],
-    [{ nats: "host", password: "x" }, /password/]
+    [{ stream: "a.b" }, /a name without spaces/],
+    [{ prefix: "a..b" }, /a subject/],
+    [{ servers: [] }, /servers/],
+    [{ user: "ann" }, /user and password_env/],
+    [{ token_env: "A", credentials: "b" }, /at most one of user, token_env and credentials/],
+    [{ key: "k" }, /cert and key/],
+    [{ password: "x" }, /password/]
   ])("refuses %j", (config, message) => {
     const issues = Either.getOrThrow(Either.flip(decodeStrict(NatsConfig)(config)))
     assert.match(issues.map((issue) => issue.message).join("\n"), message)

@@ -10,6 +10,7 @@
  * the way, the answer is a refusal with a reason that the agent can act on; no call
  * is allowed whose record could not be kept.
  */
+import { ModelLedger } from "@driver/agent/ModelLedger"
 import { type GateRegistration, type RidingMessages, type ToolCall, withMessages } from "@driver/agent/PermissionGate"
 import * as ToolSpans from "@driver/agent/ToolSpans"
 import type { ApprovalQuestion } from "@driver/domain/Approval"
@@ -164,6 +165,8 @@ const make = (
       })
     )
 
+    const ledger = { charge: registration.onModelCharge ?? (() => Effect.void) }
+
     const judge = (
       asked: PermissionRequest,
       door: Door,
@@ -182,8 +185,14 @@ const make = (
         }
         const { criteriaCommands, description } = registration
         const observe = (work: Effect.Effect<Observation>) =>
-          observations(work, ({ note, rationale }) => keepRecord(request, new ChoiceObserve({ note }), rationale))
-        const said = yield* decider.decide(request, { criteriaCommands, description, waitUpTo, onApproval, observe })
+          observations(Effect.provideService(work, ModelLedger, ledger), ({ note, rationale }) =>
+            keepRecord(request, new ChoiceObserve({ note }), rationale)
+          )
+        const said = yield* Effect.provideService(
+          decider.decide(request, { criteriaCommands, description, waitUpTo, onApproval, observe }),
+          ModelLedger,
+          ledger
+        )
         if (!isOutcome(said)) return unusable
         const outcome = deliverable(said, asked.input, door)
         if (outcome._tag !== "AllowSession") return finished(outcome)

@@ -11,6 +11,7 @@
  * and what the agent or the repository wrote marked as data. Its answer is advice
  * about one call and never a rule: it cannot allow for longer, nor change the input.
  */
+import type { ModelPrices } from "@driver/agent/ModelLedger"
 import { askModel } from "@driver/agent/ModelQuestion"
 import {
   AllowOnce,
@@ -47,9 +48,11 @@ export interface Settings {
   readonly timeout: Duration.DurationInput
   /** Asks a person at the same time; the first answer counts, and a model that cannot answer loses nothing. Default false. */
   readonly race: boolean
+  /** Of the model. Default none: what a judgement costs is unknown where the provider does not say it. */
+  readonly prices: Option.Option<ModelPrices>
 }
 
-export const defaults: Settings = { timeout: "20 seconds", race: false }
+export const defaults: Settings = { timeout: "20 seconds", race: false, prices: Option.none() }
 
 /** What the model says of a call. */
 export class Judgement extends Schema.Class<Judgement>("PermissionJudgement")(
@@ -100,7 +103,8 @@ export const layer = (
             text: describe({ request, context, why, similar, marker, analyze, redactor }),
             schema: Judgement,
             name: "judgement",
-            timeout: settings.timeout
+            timeout: settings.timeout,
+            prices: settings.prices
           }).pipe(Effect.provideService(LanguageModel.LanguageModel, model))
         })
 

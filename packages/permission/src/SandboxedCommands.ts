@@ -37,8 +37,6 @@ export const layer = ({
     Effect.gen(function* () {
       const inner = yield* PermissionDecider
       const sandbox = yield* Sandbox
-      if (sandbox.state.kind !== "bubblewrap") return inner
-
       const confine = (request: PermissionRequest, outcome: AllowOnce | AllowSession) =>
         Effect.gen(function* () {
           const input = Option.getOrElse(outcome.updatedInput, () => request.input)
@@ -57,7 +55,11 @@ export const layer = ({
           Effect.flatMap(
             inner.decide(request, context),
             (outcome): Effect.Effect<PermissionOutcome> =>
-              isAllowed(outcome) && runsCommands(request.tool) ? confine(request, outcome) : Effect.succeed(outcome)
+              isAllowed(outcome) && runsCommands(request.tool)
+                ? Effect.flatMap(sandbox.state, ({ kind }) =>
+                    kind === "bubblewrap" ? confine(request, outcome) : Effect.succeed(outcome)
+                  )
+                : Effect.succeed(outcome)
           )
       }
     })

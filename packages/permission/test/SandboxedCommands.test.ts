@@ -1,4 +1,4 @@
-import { Sandbox } from "@driver/agent/Sandbox"
+import { Sandbox, type SandboxState } from "@driver/agent/Sandbox"
 import { AllowOnce, AllowSession, Deny, type PermissionOutcome, Unavailable } from "@driver/domain/Permission"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck, Layer, Option, Ref } from "effect"
@@ -8,9 +8,9 @@ import * as SandboxedCommands from "../src/SandboxedCommands.js"
 import { callOf, recording, requestOf } from "./support/requests.js"
 
 /** Confines by a word that stands before the command. */
-const sandbox = (state: Sandbox["Type"]["state"] = { kind: "bubblewrap", detail: "" }) =>
+const sandbox = (state: SandboxState = { kind: "bubblewrap", detail: "" }) =>
   Layer.succeed(Sandbox, {
-    state,
+    state: Effect.succeed(state),
     wrap: ({ argv, env }) => Effect.succeed({ argv, env }),
     wrapShell: (command, { env, workspace }) =>
       Effect.succeed(
@@ -20,12 +20,7 @@ const sandbox = (state: Sandbox["Type"]["state"] = { kind: "bubblewrap", detail:
 
 const env = { PATH: "/bin" }
 
-const decide = (
-  outcome: PermissionOutcome,
-  tool: string,
-  input: Record<string, unknown>,
-  state?: Sandbox["Type"]["state"]
-) =>
+const decide = (outcome: PermissionOutcome, tool: string, input: Record<string, unknown>, state?: SandboxState) =>
   Effect.gen(function* () {
     const { decide } = yield* PermissionDecider
     return yield* decide(requestOf(tool, input, "/work/tree"), bareContext)
@@ -173,7 +168,7 @@ describe("SandboxedCommands behind a gate", () => {
   it.scoped("is a refusal when the sandbox breaks", () =>
     Effect.gen(function* () {
       const broken = Layer.mock(Sandbox, {
-        state: { kind: "bubblewrap", detail: "" },
+        state: Effect.succeed({ kind: "bubblewrap" as const, detail: "" }),
         wrapShell: () => Effect.die("no mounts")
       })
       const decider = SandboxedCommands.layer({ env }).pipe(

@@ -1,4 +1,5 @@
 // What both doors of the gate promise: whoever asks, and however, the same rules hold.
+import { ModelLedger } from "@driver/agent/ModelLedger"
 import {
   AllowOnce,
   AllowSession,
@@ -91,6 +92,26 @@ const contract = (door: Door) =>
             turn: 3
           }))
         )
+      })
+    )
+
+    it.scoped("charges the goal with what models took that were asked about its calls, observers included", () =>
+      Effect.gen(function* () {
+        const charge = { inputTokens: Option.some(1), outputTokens: Option.some(2), costUsd: Option.none() }
+        const asks = Effect.flatMap(ModelLedger, (ledger) => ledger.charge(charge))
+        const { register } = yield* door.open({
+          decider: deciding((_, context) =>
+            Effect.as(Effect.zipRight(asks, context.observe(Effect.as(asks, { note: "n", rationale: "r" }))), allowed)
+          )
+        })
+        const charges = yield* Ref.make<ReadonlyArray<unknown>>([])
+        const { registration } = yield* recording({
+          onModelCharge: (it) => Ref.update(charges, (before) => [...before, it])
+        })
+        const { ask } = yield* register(registration)
+        yield* ask(callOf("Bash"))
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* Ref.get(charges), [charge, charge])
       })
     )
 

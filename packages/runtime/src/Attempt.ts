@@ -14,7 +14,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
+import { firstOf } from "./internal/firstOf.js"
+import { forEachPulled } from "./internal/forEachPulled.js"
 import { parseSleepSentinel } from "./Prompt.js"
 
 export type AttemptEnd = Data.TaggedEnum<{
@@ -55,6 +57,8 @@ export interface AttemptOptions {
   readonly timeoutIsBudget: boolean
   /** Completed, with the turn's end, by whoever notices that the turn has to stop. */
   readonly stopped: Deferred.Deferred<AttemptEnd>
+  /** Takes the secrets out of events and errors, first of all: whatever is cut short later is not cut in the middle of one. */
+  readonly clean: <A>(value: A) => A
   /** Called with each event, in order, before the next one is read. */
   readonly onEvent: (event: AgentEvent) => Effect.Effect<void>
   /** Called after each provider call with what the turn has used so far. */
@@ -70,9 +74,9 @@ interface Meter {
   readonly result: Option.Option<TurnResult>
 }
 
-/** Drains `turn`. Interrupting it interrupts the turn and gives no report: what was used was told to `onMetered`. */
+/** Drains the events of `turn`, which fails when the agent cannot be started. Interrupting it interrupts the turn and gives no report: what was used was told to `onMetered`. */
 export const drain = <R>(
-  turn: Stream.Stream<AgentEvent, AgentError, R>,
+  turn: Effect.Effect<Stream.Stream<AgentEvent, AgentError>, AgentError, R>,
   options: AttemptOptions
 ): Effect.Effect<AttemptReport, never, R> =>
   Effect.gen(function* () {
@@ -84,27 +88,28 @@ export const drain = <R>(
       compacted: Option.none(),
       result: Option.none()
     })
-    const consume = Stream.runForEach(turn, (event) =>
-      Effect.gen(function* () {
-        const after = yield* Ref.updateAndGet(meter, (state) => fold(state, event))
-        if (event._tag === "Metered") yield* options.onMetered(after.tokens)
-        yield* options.onEvent(event)
-      })
+    const see = (event: AgentEvent) =>
+      Effect.flatMap(
+        Ref.updateAndGet(meter, (state) => fold(state, event)),
+        ({ tokens }) => {
+          const seen = options.onEvent(event)
+          return event._tag === "Metered" ? Effect.zipRight(options.onMetered(tokens), seen) : seen
+        }
+      )
+    const consume = turn.pipe(
+      Effect.flatMap((events) => forEachPulled(events, (event) => see(options.clean(event)))),
+      Effect.mapError(options.clean)
     )
     const timedOut = options.timeoutIsBudget
       ? AttemptEnd.BudgetReached({ axis: "wall_time" })
       : AttemptEnd.Failed({ failure: Option.none(), message: "turn timeout", hint: "Continue", by: "policy" })
 
-    const cut = yield* consume.pipe(
-      Effect.as(Option.none<AttemptEnd>()),
-      Effect.timeoutTo({
-        duration: options.timeout,
-        onSuccess: (end) => end,
-        onTimeout: () => Option.some(timedOut)
-      }),
-      Effect.raceFirst(Effect.asSome(Deferred.await(options.stopped))),
-      Effect.either
-    )
+    const stopped = Effect.timeoutTo(Deferred.await(options.stopped), {
+      duration: options.timeout,
+      onSuccess: (end) => end,
+      onTimeout: () => timedOut
+    })
+    const cut = yield* Effect.either(firstOf(Effect.as(consume, Option.none<AttemptEnd>()), Effect.asSome(stopped)))
     const state = yield* Ref.get(meter)
     const result = state.result
     const end = Either.match(cut, {

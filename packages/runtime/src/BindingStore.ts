@@ -4,6 +4,7 @@
  */
 import { Binding, type SessionId } from "@driver/domain/Binding"
 import type { GoalId } from "@driver/domain/Goal"
+import { trusted } from "@driver/domain/Wire"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -77,6 +78,7 @@ const latestFirst: Order.Order<Binding> = Order.combine(
   Order.mapInput(Order.string, (binding: Binding) => binding.goalId)
 )
 
+/** Without spans, as the memory it is: a simulation asks it more often than anything else. */
 const makeMemory = (rows: Ref.Ref<HashMap.HashMap<GoalId, Binding>>, expiry: Partial<BindingExpiry>) => {
   const all = Effect.map(Ref.get(rows), (map) => [...HashMap.values(map)].sort(latestFirst))
   const change = (goalId: GoalId, f: (binding: Binding, now: DateTime.Utc) => Binding) =>
@@ -88,42 +90,42 @@ const makeMemory = (rows: Ref.Ref<HashMap.HashMap<GoalId, Binding>>, expiry: Par
     )
 
   return BindingStore.of({
-    get: Effect.fn("BindingStore.get")(function* (goalId) {
+    get: Effect.fnUntraced(function* (goalId) {
       const now = yield* Clock.currentTimeMillis
       const row = HashMap.get(yield* Ref.get(rows), goalId)
       return Option.filter(row, (binding) => binding.live && !isExpired(binding, expiry, now))
     }),
-    upsert: Effect.fn("BindingStore.upsert")(function* (input) {
+    upsert: Effect.fnUntraced(function* (input) {
       const now = yield* wholeMillisNow
       return yield* Ref.modify(rows, (map) => {
         const same = Option.filter(HashMap.get(map, input.goalId), (row) => row.sessionId === input.sessionId)
-        const binding = new Binding({
-          ...input,
-          live: true,
-          invalidReason: Option.none(),
-          createdAt: Option.match(same, { onNone: () => now, onSome: (row) => row.createdAt }),
-          updatedAt: now,
-          lastActiveAt: now
-        })
+        const binding = new Binding(
+          {
+            ...input,
+            live: true,
+            invalidReason: Option.none(),
+            createdAt: Option.match(same, { onNone: () => now, onSome: (row) => row.createdAt }),
+            updatedAt: now,
+            lastActiveAt: now
+          },
+          trusted
+        )
         return [binding, HashMap.set(map, input.goalId, binding)]
       })
     }),
-    clear: Effect.fn("BindingStore.clear")((goalId) => Ref.update(rows, HashMap.remove(goalId))),
-    markInvalid: Effect.fn("BindingStore.markInvalid")((goalId, reason) =>
+    clear: (goalId) => Ref.update(rows, HashMap.remove(goalId)),
+    markInvalid: (goalId, reason) =>
       change(
         goalId,
-        (binding, now) => new Binding({ ...binding, live: false, invalidReason: Option.some(reason), updatedAt: now })
-      )
-    ),
-    touch: Effect.fn("BindingStore.touch")((goalId) =>
-      change(goalId, (binding, now) => new Binding({ ...binding, lastActiveAt: now }))
-    ),
-    purgeOlderThan: Effect.fn("BindingStore.purgeOlderThan")((millis) =>
+        (binding, now) =>
+          new Binding({ ...binding, live: false, invalidReason: Option.some(reason), updatedAt: now }, trusted)
+      ),
+    touch: (goalId) => change(goalId, (binding, now) => new Binding({ ...binding, lastActiveAt: now }, trusted)),
+    purgeOlderThan: (millis) =>
       Ref.modify(rows, (map) => {
         const kept = HashMap.filter(map, (binding) => !(binding.lastActiveAt.epochMillis < millis))
         return [HashMap.size(map) - HashMap.size(kept), kept]
-      })
-    ),
+      }),
     listActive: Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       return (yield* all).filter((binding) => binding.live && !isExpired(binding, expiry, now))

@@ -60,7 +60,7 @@ export const poll = (options: CommandPollerOptions): Effect.Effect<void, never, 
       )
     yield* keepLooking({
       look,
-      ticks: Stream.merge(store.changed, options.ticks ?? Stream.empty),
+      ticks: options.ticks === undefined ? store.changed : Stream.merge(store.changed, options.ticks),
       every: options.every ?? Duration.seconds(1)
     })
   })

@@ -35,9 +35,10 @@ export class CompactSummaryStore extends Context.Tag("@driver/runtime/CompactSum
   )
 }
 
+/** Without spans, as the memory it is: a simulation asks it more often than anything else. */
 const makeMemory = (rows: Ref.Ref<HashMap.HashMap<GoalId, ReadonlyArray<CompactSummary>>>) =>
   CompactSummaryStore.of({
-    store: Effect.fn("CompactSummaryStore.store")(function* (goalId, turn, summary) {
+    store: Effect.fnUntraced(function* (goalId, turn, summary) {
       const storedAt = Math.floor(yield* Clock.currentTimeMillis)
       return yield* Ref.modify(rows, (map) => {
         const known = Option.getOrElse(HashMap.get(map, goalId), () => [])
@@ -46,7 +47,7 @@ const makeMemory = (rows: Ref.Ref<HashMap.HashMap<GoalId, ReadonlyArray<CompactS
           : [true, HashMap.set(map, goalId, [...known, { goalId, turn, summary, storedAt }])]
       })
     }),
-    loadLatest: Effect.fn("CompactSummaryStore.loadLatest")((goalId) =>
+    loadLatest: (goalId) =>
       Effect.map(Ref.get(rows), (map) =>
         Option.flatMap(HashMap.get(map, goalId), (known) =>
           Option.fromNullable(
@@ -56,7 +57,6 @@ const makeMemory = (rows: Ref.Ref<HashMap.HashMap<GoalId, ReadonlyArray<CompactS
             )
           )
         )
-      )
-    ),
-    forget: Effect.fn("CompactSummaryStore.forget")((goalId) => Ref.update(rows, HashMap.remove(goalId)))
+      ),
+    forget: (goalId) => Ref.update(rows, HashMap.remove(goalId))
   })

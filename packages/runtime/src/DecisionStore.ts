@@ -102,9 +102,10 @@ interface Rows {
   readonly recorded: number
 }
 
+/** Without spans, as the memory it is: a simulation asks it more often than anything else. */
 const makeMemory = (rows: Ref.Ref<Rows>) =>
   DecisionStore.of({
-    record: Effect.fn("DecisionStore.record")((decision) =>
+    record: (decision) =>
       Ref.update(rows, (known) => {
         if (HashMap.has(known.byId, decision.id)) return known
         const row: Row = {
@@ -115,17 +116,15 @@ const makeMemory = (rows: Ref.Ref<Rows>) =>
           recorded: known.recorded
         }
         return { byId: HashMap.set(known.byId, decision.id, row), recorded: known.recorded + 1 }
-      })
-    ),
-    list: Effect.fn("DecisionStore.list")((goalId) =>
+      }),
+    list: (goalId) =>
       Effect.map(Ref.get(rows), ({ byId }) =>
         [...HashMap.values(byId)]
           .filter(({ decision }) => decision.goalId === goalId)
           .sort((a, b) => a.decidedAt - b.decidedAt || a.recorded - b.recorded)
           .map(({ decision }) => decision)
-      )
-    ),
-    recall: Effect.fn("DecisionStore.recall")((query) =>
+      ),
+    recall: (query) =>
       Effect.map(Ref.get(rows), ({ byId }) =>
         rankRecalled(
           wordsOfQuery(query.text),
@@ -136,5 +135,4 @@ const makeMemory = (rows: Ref.Ref<Rows>) =>
           query.limit
         ).map(({ decision }) => decision)
       )
-    )
   })

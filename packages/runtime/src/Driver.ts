@@ -25,13 +25,13 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as SubscriptionRef from "effect/SubscriptionRef"
+import type * as Subscribable from "effect/Subscribable"
 import { AttemptEnd } from "./Attempt.js"
 import { EventSink } from "./EventSink.js"
 import * as GoalControl from "./GoalControl.js"
 import { foldAll } from "./GoalFold.js"
 import { GoalLoop } from "./GoalLoop.js"
-import type { PendingCommand } from "./GoalStore.js"
+import type { Holder, PendingCommand } from "./GoalStore.js"
 import { Journal, type JournalEntry, type JournalError } from "./Journal.js"
 import { type GoalHeld, Leases } from "./Leases.js"
 import { CancelAsked, CommandHandled, TurnLimitRaised } from "./LoopEntry.js"
@@ -62,7 +62,7 @@ export interface GoalHandle {
   /** Interrupts the goal and resolves when everything of it is released. Idempotent. */
   readonly cancel: Effect.Effect<void>
   /** Where it is now, and a stream of where it goes next. */
-  readonly progress: SubscriptionRef.SubscriptionRef<GoalControl.GoalProgress>
+  readonly progress: Subscribable.Subscribable<GoalControl.GoalProgress>
 }
 
 export interface GoalStatus {
@@ -72,6 +72,8 @@ export interface GoalStatus {
   readonly paused: boolean
   /** Messages that have not reached the agent. */
   readonly queued: number
+  /** The limit on turns that is in force. */
+  readonly maxTurns: number
   readonly progress: GoalControl.GoalProgress
 }
 
@@ -141,7 +143,16 @@ export interface SpawnOptions {
   readonly account?: string
   /** A goal that has ended, perhaps while its lease was waited for, is not begun anew. Default false. */
   readonly unlessEnded?: boolean
+  /** A holder of the goal's lease that was watched until it could be taken for dead: it is not watched again. */
+  readonly dead?: Holder
 }
+
+/** 0 for a goal that is only registered and has no limit of the operator's. */
+const turnLimit = (goal: Option.Option<Goal>, raised: Option.Option<number>): number =>
+  Math.max(
+    Option.match(goal, { onNone: () => 0, onSome: (it) => it.budget.maxTurns }),
+    Option.getOrElse(raised, () => 0)
+  )
 
 interface Entry {
   readonly control: GoalControl.GoalControl
@@ -213,10 +224,10 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         }).pipe(oneAtATime.withPermits(1))
 
       /** The goal is this driver's until the scope closes. */
-      const claim = (goalId: GoalId, { unlessEnded = false }: SpawnOptions) =>
+      const claim = (goalId: GoalId, { dead, unlessEnded = false }: SpawnOptions) =>
         Effect.gen(function* () {
-          const lease = yield* leases.hold(goalId)
-          const before = foldAll(yield* journal.read(goalId))
+          const lease = yield* leases.hold(goalId, { dead: Option.fromNullable(dead) })
+          const before = foldAll(yield* journal.read(goalId, { folded: true }))
           if (unlessEnded && before.status === "ended") return yield* new GoalHasEnded({ goalId })
           return { lease, driver: leases.owner, before }
         })
@@ -237,7 +248,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
                       Option.isSome(known) ? HashMap.set(goal.id, known.value) : HashMap.remove(goal.id)
                     )
                   ),
-                  Effect.zipRight(Deferred.fail(begun, new NoSuchGoal({ goalId: goal.id })))
+                  Effect.zipRight(Deferred.failSync(begun, () => new NoSuchGoal({ goalId: goal.id })))
                 )
               )
             )
@@ -302,7 +313,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
       const setPaused = (goalId: GoalId, paused: boolean, ...also: ReadonlyArray<JournalEntry>) =>
         Effect.gen(function* () {
           const { control } = yield* reach(goalId)
-          const before = yield* SubscriptionRef.getAndSet(control.paused, paused)
+          const before = yield* control.paused.modify((it) => [it, paused])
           const entries =
             before === paused ? also : [paused ? new GoalPaused({ goalId }) : new GoalResumed({ goalId }), ...also]
           yield* control.journal.write(...entries)
@@ -356,11 +367,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         ...also: ReadonlyArray<JournalEntry>
       ) {
         const { control, goal } = yield* reach(goalId)
-        const own = Option.match(goal, { onNone: () => 0, onSome: (it) => it.budget.maxTurns })
-        const before = Math.max(
-          own,
-          Option.getOrElse(yield* Ref.get(control.maxTurns), () => 0)
-        )
+        const before = turnLimit(goal, yield* Ref.get(control.maxTurns))
         const effective = Math.max(before, maxTurns)
         yield* Ref.set(control.maxTurns, Option.some(effective))
         const raised = effective > before ? [new TurnLimitRaised({ maxTurns: effective })] : []
@@ -369,7 +376,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
       })
 
       const wake = (goalId: GoalId) =>
-        Effect.flatMap(find(goalId), ({ control }) => SubscriptionRef.update(control.wakes, (count) => count + 1))
+        Effect.flatMap(find(goalId), ({ control }) => control.wakes.update((count) => count + 1))
 
       const handle = Effect.fn("Driver.handle")(function* ({ command, goalId, id }: PendingCommand) {
         const { control } = yield* reach(goalId)
@@ -401,9 +408,10 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
           const status: GoalStatus = {
             goalId,
             goal,
-            paused: yield* Ref.get(control.paused),
+            paused: yield* control.paused.get,
             queued: yield* control.messages.size,
-            progress: yield* Ref.get(control.progress)
+            maxTurns: turnLimit(goal, yield* Ref.get(control.maxTurns)),
+            progress: yield* control.progress.get
           }
           return status
         })
@@ -422,7 +430,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         suspend,
         pause: (goalId) => setPaused(goalId, true),
         resume: (goalId) => setPaused(goalId, false),
-        isPaused: (goalId) => Effect.flatMap(find(goalId), ({ control }) => Ref.get(control.paused)),
+        isPaused: (goalId) => Effect.flatMap(find(goalId), ({ control }) => control.paused.get),
         interrupt: (goalId, message) => Effect.flatMap(reach(goalId), ({ control }) => queue(control, message)),
         steer: (goalId, message) => steer(goalId, message),
         redirect: (goalId, message) => redirect(goalId, message),

@@ -29,6 +29,7 @@ import { type HookSettings, isFor } from "./HookSettings.js"
 import { call } from "./internal/hookCall.js"
 import { delayAfter, type Tried } from "./internal/hookDecisions.js"
 import { Outbox } from "./Outbox.js"
+import type { Claimant } from "./OutboxClaims.js"
 import * as OutboxDrain from "./OutboxDrain.js"
 
 /** The consumer as which a hook is known to the outbox. */
@@ -45,6 +46,8 @@ export interface EventHooksOptions {
   readonly pollEvery?: Duration.DurationInput
   /** The longest that closing waits for tries under way and for events that were not tried yet. Default 5 seconds. */
   readonly closeTimeout?: Duration.DurationInput
+  /** As whom this driver claims the hooks: of several with one store, one calls each. */
+  readonly claimant?: Claimant
 }
 
 export class EventHooks extends Context.Tag("@driver/runtime/EventHooks")<
@@ -87,12 +90,18 @@ const make = Effect.fnUntraced(function* (hooks: ReadonlyArray<HookSettings>, op
 const makeHook = Effect.fnUntraced(function* (
   hook: HookSettings,
   closing: Deferred.Deferred<void>,
-  { concurrency = 8, pollEvery = "2 seconds" }: EventHooksOptions
+  { claimant, concurrency = 8, pollEvery = "2 seconds" }: EventHooksOptions
 ) {
   const outbox = yield* Outbox
   const context = yield* Effect.context<HttpClient | Containment>()
   const consumer = consumerOf(hook)
-  const drain = yield* OutboxDrain.make({ consumer, concurrency, pollEvery, wants: isFor(hook) })
+  const drain = yield* OutboxDrain.make({
+    consumer,
+    concurrency,
+    pollEvery,
+    wants: isFor(hook),
+    ...(claimant === undefined ? {} : { claimant })
+  })
   let lastError: string | undefined
   let queued = 0
   // The last event that was tried to the end was given up for want of an answer.

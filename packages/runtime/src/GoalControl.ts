@@ -17,11 +17,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { AttemptEnd } from "./Attempt.js"
 import type { EventSink } from "./EventSink.js"
 import { type GoalJournal, make as makeJournal } from "./internal/goalJournal.js"
+import * as Watched from "./internal/watched.js"
 import type { Journal } from "./Journal.js"
 import * as OperatorMessages from "./OperatorMessages.js"
 import type { WorkspaceInfo } from "./Workspace.js"
@@ -43,15 +42,15 @@ export interface GoalProgress {
 
 export interface GoalControl {
   readonly goalId: GoalId
-  readonly progress: SubscriptionRef.SubscriptionRef<GoalProgress>
+  readonly progress: Watched.Watched<GoalProgress>
   /** True holds the loop before its next turn. */
-  readonly paused: SubscriptionRef.SubscriptionRef<boolean>
+  readonly paused: Watched.Watched<boolean>
   /** The operator's messages that have not reached the agent. */
   readonly messages: OperatorMessages.OperatorMessages
   /** The operator's grow-only limit on turns. */
   readonly maxTurns: Ref.Ref<Option.Option<number>>
   /** Counts calls of `wake`: a sleeping goal waits for a change. */
-  readonly wakes: SubscriptionRef.SubscriptionRef<number>
+  readonly wakes: Watched.Watched<number>
   /** The session in use, for steering. */
   readonly session: Ref.Ref<Option.Option<AgentSession>>
   /** Completed, by whoever notices that the running turn has to stop, with its end. None between turns. */
@@ -75,13 +74,13 @@ export const make = (
   services: { readonly sink: EventSink["Type"]; readonly journal: Journal["Type"] }
 ): Effect.Effect<GoalControl> =>
   Effect.gen(function* () {
-    const paused = yield* SubscriptionRef.make(false)
+    const paused = yield* Watched.make(false)
     const messages = yield* OperatorMessages.make
     const maxTurns = yield* Ref.make(Option.none<number>())
-    const wakes = yield* SubscriptionRef.make(0)
+    const wakes = yield* Watched.make(0)
     const session = yield* Ref.make(Option.none<AgentSession>())
     const outcome = yield* Deferred.make<GoalOutcome>()
-    const progress = yield* SubscriptionRef.make<GoalProgress>({
+    const progress = yield* Watched.make<GoalProgress>({
       phase: "Registered",
       startedAt: 0,
       activeSince: Option.none(),
@@ -122,11 +121,9 @@ export const stopTurn = (control: GoalControl, end: AttemptEnd): Effect.Effect<b
     Option.match({ onNone: () => Effect.succeed(false), onSome: (it) => Deferred.succeed(it, end) })
   )
 
-/** Resolves at once while the goal is not paused. Looks before it subscribes: that is a thousand times cheaper. */
+/** Resolves at once while the goal is not paused. */
 export const whenRunning = (control: GoalControl): Effect.Effect<void> =>
-  Effect.flatMap(SubscriptionRef.get(control.paused), (paused) =>
-    paused ? Stream.runDrain(Stream.takeUntil(control.paused.changes, (value) => !value)) : Effect.void
-  )
+  Effect.asVoid(control.paused.until((paused) => !paused))
 
 /** All messages that wait, for an answer of the gate; each is told of once it is delivered. */
 export const claimMessages = ({
@@ -163,9 +160,7 @@ export const claimMessages = ({
 
 /** Resolves when the operator calls `wake`. */
 export const wokenByCall = (control: GoalControl): Effect.Effect<void> =>
-  Effect.flatMap(SubscriptionRef.get(control.wakes), (before) =>
-    Effect.asVoid(Stream.runHead(Stream.filter(control.wakes.changes, (count) => count !== before)))
-  )
+  Effect.flatMap(control.wakes.get, (before) => Effect.asVoid(control.wakes.until((count) => count !== before)))
 
 /** The same, or when the operator queues a message; at once when one is queued already. */
 export const woken = (control: GoalControl): Effect.Effect<void> =>

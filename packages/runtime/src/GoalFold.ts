@@ -16,7 +16,7 @@ import type { JournalEntry, JournalRecord } from "./Journal.js"
 import type { TurnDecided } from "./LoopEntry.js"
 import { afterCompaction, afterSleep, afterTurn, initial, type LoopState, Phase } from "./LoopState.js"
 import type { Message } from "./OperatorMessages.js"
-import { cutOffNotice } from "./Prompt.js"
+import { cutOffNotice, saidAgainNotice } from "./Prompt.js"
 import type { CheckpointId } from "./Workspace.js"
 
 /** What a turn has used as far as it is known. */
@@ -31,6 +31,7 @@ export type Pending = Data.TaggedEnum<{
   /** A turn of work: its prompt may have been sent. */
   Turn: {
     readonly turn: number
+    /** What the operator has said to it, with its prompt and since. */
     readonly messages: ReadonlyArray<string>
     readonly checkpoint: Option.Option<CheckpointId>
     readonly metered: Option.Option<Metered>
@@ -98,6 +99,24 @@ export const foldAll = (records: Iterable<JournalRecord>): GoalFold => {
   return state
 }
 
+/** What is published and changes no state, by its name outside. Records of these need not be read to go on with a goal. */
+export const unfolded = {
+  GoalStarted: "goal_started",
+  GoalRecovered: "goal_recovered",
+  AttemptStarted: "attempt_started",
+  AttemptCompleted: "attempt_completed",
+  CriterionEvaluated: "criterion_evaluated",
+  CompactRequested: "compact_requested",
+  CompactCompleted: "compact_completed",
+  Progress: "progress",
+  AgentActivity: "agent_activity",
+  PermissionRequested: "permission_requested"
+} satisfies { readonly [Tag in JournalEntry["_tag"]]?: (typeof JournalEntry.Encoded)["kind"] }
+
+/** What `ReadOptions.folded` leaves of a journal, or of its end: it comes to the same. */
+export const onlyFolded = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<JournalRecord> =>
+  records.filter(({ entry }, index) => index === records.length - 1 || !Object.hasOwn(unfolded, entry._tag))
+
 /** The arrow of one entry, written at this moment (milliseconds since the epoch). */
 const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => {
   switch (entry._tag) {
@@ -136,6 +155,8 @@ const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => 
         ? { ...state, pending: { ...pending, metered } }
         : state
     }
+    case "ModelCharged":
+      return { ...state, loop: { ...state.loop, usage: charge(state.loop.usage, entry.tokens, entry.costUsd) } }
     case "TurnCut":
       return {
         ...state,
@@ -146,8 +167,8 @@ const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => 
           usage: entry.usage,
           carry: {
             ...state.loop.carry,
-            messages: state.pending._tag === "Turn" ? state.pending.messages : state.loop.carry.messages,
-            notices: [cutOffNotice]
+            messages: toldTo(state),
+            notices: toldTo(state).length === 0 ? [cutOffNotice] : [cutOffNotice, saidAgainNotice]
           }
         }
       }
@@ -237,9 +258,15 @@ const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => 
     case "OperatorMessage": {
       if (Option.isNone(entry.messageId)) return state
       const id = entry.messageId.value
-      return entry.delivery === "queued"
-        ? { ...state, messages: [...state.messages, { id, text: entry.message }] }
-        : { ...state, messages: state.messages.filter((it) => it.id !== id) }
+      if (entry.delivery === "queued") {
+        return { ...state, messages: [...state.messages, { id, text: entry.message }] }
+      }
+      const { pending } = state
+      return {
+        ...state,
+        messages: state.messages.filter((it) => it.id !== id),
+        pending: pending._tag === "Turn" ? { ...pending, messages: [...pending.messages, entry.message] } : pending
+      }
     }
     case "DecisionMade": {
       const { choice } = entry.decision
@@ -252,6 +279,10 @@ const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => 
       return state
   }
 }
+
+/** What the operator has said to the turn that is under way, with its prompt and since: said again when it comes to nothing. */
+export const toldTo = ({ loop, pending }: GoalFold): ReadonlyArray<string> =>
+  pending._tag === "Turn" ? pending.messages : loop.carry.messages
 
 /** The usage with what a turn that was cut off is known to have used. Its cost is not known. */
 export const usageOfCut = (usage: Usage, metered: Option.Option<Metered>): Usage =>

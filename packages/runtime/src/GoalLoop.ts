@@ -29,6 +29,7 @@ import { BudgetExhaustedEvent, GoalCompleted, GoalRecovered, GoalStarted } from 
 import type { Goal } from "@driver/domain/Goal"
 import { type AttemptOutcome, Cancelled, Continue, Delivery, Escalate, GoalOutcome } from "@driver/domain/Outcome"
 import { exhaustedAxis, updateUsage } from "@driver/domain/Usage"
+import { trusted } from "@driver/domain/Wire"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -42,7 +43,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Acceptance, AcceptanceError } from "./Acceptance.js"
 import type { AccountLimits } from "./AccountLimits.js"
 import type { BindingStore } from "./BindingStore.js"
@@ -55,6 +55,7 @@ import { defaults, deliveryOf, type GoalLoopSettings } from "./GoalLoopSettings.
 import * as GoalRun from "./GoalRun.js"
 import * as GoalSpans from "./GoalSpans.js"
 import { compactingStep } from "./internal/compactingStep.js"
+import { firstOf } from "./internal/firstOf.js"
 import { goOn, isCut } from "./internal/goOn.js"
 import { accountClosed, fallAsleep, sleepingStep } from "./internal/sleepingStep.js"
 import { workingStep } from "./internal/workingStep.js"
@@ -139,20 +140,18 @@ const run = (
     yield* restore(control, before, startedAt)
     const started = continued
       ? new GoalRecovered({ goalId: goal.id, turn: before.loop.usage.turns, cut: isCut(before), driver })
-      : new GoalStarted({ goalId: goal.id, goal })
+      : new GoalStarted({ goalId: goal.id, goal }, trusted)
     // Not interruptible: a goal that is cancelled before it starts has its first and its last event all the same.
     const opened = yield* Effect.exit(
-      control.journal.open(lease, before, new RunStarted({ goal, driver, continued }), started)
+      control.journal.open(lease, before, new RunStarted({ goal, driver, continued }, trusted), started)
     )
     yield* claim.onOpen
     const exit: Exit.Exit<Ending, DriverFault> = Exit.isFailure(opened)
       ? Exit.failCause(opened.cause)
-      : yield* drive(goal, control, continued, settings).pipe(
-          Effect.scoped,
-          Effect.raceFirst(Effect.flatMap(lease.lost, Effect.fail)),
-          Effect.interruptible,
-          Effect.exit
-        )
+      : yield* firstOf(
+          Effect.scoped(drive(goal, control, continued, settings)),
+          Effect.flatMap(lease.lost, Effect.fail)
+        ).pipe(Effect.interruptible, Effect.exit)
     if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
       yield* Effect.logError("The goal could not go on", exit.cause)
     }
@@ -162,11 +161,11 @@ const run = (
     const foreseen = yield* outcomeWith(unfinished)
     const written = yield* Effect.either(
       Option.isSome(unfinished)
-        ? leave(control)
-        : control.journal.write(new GoalCompleted({ goalId: goal.id, outcome: foreseen }))
+        ? leave(control, exit)
+        : control.journal.write(new GoalCompleted({ goalId: goal.id, outcome: foreseen }, trusted))
     )
     const outcome = Either.isRight(written) ? foreseen : yield* outcomeWith(Option.some(stopped(written.left)))
-    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: "Ended" }))
+    yield* control.progress.update((it) => ({ ...it, phase: "Ended" }))
     yield* Deferred.succeed(control.outcome, outcome)
     return outcome
   }).pipe(Effect.scoped, Effect.uninterruptible)
@@ -175,10 +174,10 @@ const run = (
 const restore = (control: GoalControl.GoalControl, before: GoalFold, startedAt: number): Effect.Effect<void> =>
   Effect.gen(function* () {
     const kept = before.status === "ended" ? empty : before
-    if (kept.paused) yield* SubscriptionRef.set(control.paused, true)
+    if (kept.paused) yield* control.paused.set(true)
     yield* control.messages.restore(kept.messages)
     yield* Ref.update(control.maxTurns, (own) => largest(own, kept.maxTurns))
-    yield* SubscriptionRef.update(control.progress, (it) => ({
+    yield* control.progress.update((it) => ({
       ...it,
       phase: "Ready",
       startedAt,
@@ -208,9 +207,16 @@ const goesOn = ": the goal goes on when it is resumed"
 
 const stopped = (error: JournalError): string => `${error.message}${goesOn}`
 
-/** What was noted last; the next driver can do without it. */
-const leave = (control: GoalControl.GoalControl): Effect.Effect<void> =>
-  Effect.catchAll(control.journal.write(), (error) => Effect.logWarning("The last events were not written", error))
+/** What was noted last; the next driver can do without it, so a store that is away is not waited for as for a step. */
+const leave = (control: GoalControl.GoalControl, exit: Exit.Exit<unknown, DriverFault>): Effect.Effect<void> =>
+  Exit.isFailure(exit) && Option.exists(Cause.failureOption(exit.cause), isJournalError)
+    ? // It was waited for already.
+      Effect.void
+    : control.journal.write().pipe(
+        Effect.interruptible,
+        Effect.timeoutFail({ duration: "5 seconds", onTimeout: () => new Error("the store did not take them") }),
+        Effect.catchAll((error) => Effect.logWarning("The last events were not written", error))
+      )
 
 const isJournalError = (error: DriverFault): error is JournalError =>
   error._tag === "StoreError" || error._tag === "LeaseLost" || error._tag === "JournalConflict"
@@ -249,7 +255,7 @@ const drive = (
 
 const showProgress = (control: GoalControl.GoalControl, { phase, usage }: LoopState) =>
   Effect.flatMap(control.journal.state, ({ finalText, verdict }) =>
-    SubscriptionRef.update(control.progress, (it) => ({ ...it, phase: phase._tag, usage, finalText, verdict }))
+    control.progress.update((it) => ({ ...it, phase: phase._tag, usage, finalText, verdict }))
   )
 
 /** The drawing as a table. */
@@ -278,7 +284,7 @@ const readyStep = (run: GoalRun.GoalRun, before: LoopState) =>
     if (Option.isSome(closed)) return yield* fallAsleep(run, before, { ...closed.value, tick: false, parked: true })
     const state = { ...before, usage }
     const { due } = state.compaction
-    yield* SubscriptionRef.update(control.progress, (it) => ({
+    yield* control.progress.update((it) => ({
       ...it,
       phase: Option.isSome(due) ? "Compacting" : "Working"
     }))
@@ -290,7 +296,10 @@ const alreadyMet = (run: GoalRun.GoalRun): Effect.Effect<void, AcceptanceError |
   Effect.gen(function* () {
     if (run.goal.acceptance.length === 0) return
     const verdict = yield* run.evaluate(0)
-    if (verdict.met) yield* run.control.journal.write(new AlreadyMet({ verdict }))
+    if (!verdict.met) return
+    yield* run.control.journal.write(new AlreadyMet({ verdict }))
+    // Judging it may have cost something.
+    yield* showProgress(run.control, (yield* run.control.journal.state).loop)
   })
 
 /** Hands accepted work over, once. */
@@ -305,7 +314,7 @@ const deliver = (run: GoalRun.GoalRun): Effect.Effect<Option.Option<Delivery>, J
       Effect.map(({ summary }) => new Delivery({ mode, delivered: true, summary })),
       Effect.catchAll((error) => Effect.succeed(new Delivery({ mode, delivered: false, summary: error.message })))
     )
-    yield* control.journal.write(new WorkDelivered({ delivery }))
+    yield* control.journal.write(new WorkDelivered({ delivery }, trusted))
     if (delivery.delivered && settings.cleanup === "on_done") {
       yield* Effect.catchAll(workspace.cleanup(goal.id), (error) =>
         Effect.logWarning("Could not clean the workspace up", error)
@@ -323,7 +332,7 @@ const outcomeOf = (
 ): Effect.Effect<GoalOutcome> =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    const progress = yield* SubscriptionRef.get(control.progress)
+    const progress = yield* control.progress.get
     const running = Option.match(progress.activeSince, { onNone: () => 0, onSome: (since) => Math.max(0, now - since) })
     const ending: Ending = Exit.match(exit, {
       onSuccess: (it) =>
@@ -339,18 +348,23 @@ const outcomeOf = (
         delivery: Option.none()
       })
     })
-    return new GoalOutcome({
-      goalId: goal.id,
-      outcome: ending.outcome,
-      totalTurns: progress.usage.turns,
-      usage: updateUsage(progress.usage, { wallTime: Duration.sum(progress.usage.wallTime, Duration.millis(running)) }),
-      finalText: progress.finalText,
-      acceptance: progress.verdict,
-      branch: Option.flatMap(progress.workspace, (it) => it.branch),
-      worktree: Option.map(progress.workspace, (it) => it.path),
-      delivery: ending.delivery,
-      elapsed: Duration.millis(Math.max(0, now - progress.startedAt))
-    })
+    return new GoalOutcome(
+      {
+        goalId: goal.id,
+        outcome: ending.outcome,
+        totalTurns: progress.usage.turns,
+        usage: updateUsage(progress.usage, {
+          wallTime: Duration.sum(progress.usage.wallTime, Duration.millis(running))
+        }),
+        finalText: progress.finalText,
+        acceptance: progress.verdict,
+        branch: Option.flatMap(progress.workspace, (it) => it.branch),
+        worktree: Option.map(progress.workspace, (it) => it.path),
+        delivery: ending.delivery,
+        elapsed: Duration.millis(Math.max(0, now - progress.startedAt))
+      },
+      trusted
+    )
   })
 
 /** Interruption is a cancel; a fault or a broken promise of ours is for a person to look at. */

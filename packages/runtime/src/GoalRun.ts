@@ -3,12 +3,14 @@
  * and the budget as it stands. Made once per run, in the goal's scope.
  */
 import type { Agent } from "@driver/agent/Agent"
+import { type ModelCharge, ModelLedger } from "@driver/agent/ModelLedger"
 import { type GateError, type GateTicket, PermissionGate } from "@driver/agent/PermissionGate"
 import { AcceptanceEvaluated, CriterionEvaluated, DecisionMade, PermissionRequested } from "@driver/domain/DriverEvent"
 import { Budget, type Goal } from "@driver/domain/Goal"
 import type { Decision } from "@driver/domain/Permission"
-import { charge, type TokenUsage, totalTokens, type Usage } from "@driver/domain/Usage"
+import { charge, TokenUsage, totalTokens, type Usage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
+import { trusted } from "@driver/domain/Wire"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -16,9 +18,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Acceptance, type AcceptanceError } from "./Acceptance.js"
 import { AttemptEnd } from "./Attempt.js"
 import type { BindingStore } from "./BindingStore.js"
@@ -26,7 +26,7 @@ import { DecisionStore } from "./DecisionStore.js"
 import { claimMessages, type GoalControl, stopTurn } from "./GoalControl.js"
 import type { GoalLoopSettings } from "./GoalLoopSettings.js"
 import * as CallReview from "./internal/callReview.js"
-import { TurnMetered } from "./LoopEntry.js"
+import { ModelCharged, TurnMetered } from "./LoopEntry.js"
 import * as Sessions from "./Sessions.js"
 import { StuckPolicy } from "./StuckPolicy.js"
 import { Workspace, type WorkspaceError, type WorkspaceInfo } from "./Workspace.js"
@@ -79,7 +79,7 @@ export const make = (
 > =>
   Effect.gen(function* () {
     const workspace = yield* Effect.flatMap(Workspace, (it) => it.ensure(goal))
-    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, workspace: Option.some(workspace) }))
+    yield* control.progress.update((it) => ({ ...it, workspace: Option.some(workspace) }))
     const decisions = yield* DecisionStore
     const decided = yield* Ref.make(0)
     const budget = Effect.map(Ref.get(control.maxTurns), (override) => effectiveBudget(goal.budget, override))
@@ -90,7 +90,7 @@ export const make = (
         // A decision that cannot be recorded must not let a tool run: the gate turns this into a denial.
         yield* Effect.orDie(decisions.record(decision))
         yield* Ref.update(decided, (count) => count + 1)
-        yield* control.publish(new DecisionMade({ goalId: goal.id, decision }))
+        yield* control.publish(new DecisionMade({ goalId: goal.id, decision }, trusted))
         const max = goal.budget.maxConsecutiveDenies
         if (max > 0 && (yield* control.journal.state).consecutiveDenies >= max) {
           yield* stopTurn(control, AttemptEnd.BudgetReached({ axis: "consecutive_denies" }))
@@ -114,14 +114,18 @@ export const make = (
       criteriaCommands: goal.acceptance.flatMap((it) => (it._tag === "Shell" ? [it.command] : [])),
       description: goal.description,
       onApproval: control.publish,
+      onModelCharge: chargeTo(control, "gate"),
       onRequest: (request) =>
         control.publish(
-          new PermissionRequested({
-            goalId: goal.id,
-            turn: request.turn,
-            tool: request.tool,
-            toolUseId: request.toolUseId
-          })
+          new PermissionRequested(
+            {
+              goalId: goal.id,
+              turn: request.turn,
+              tool: request.tool,
+              toolUseId: request.toolUseId
+            },
+            trusted
+          )
         ),
       review: calls.review,
       claimMessages: claimMessages(control),
@@ -149,7 +153,7 @@ export const make = (
           const stopped = yield* Deferred.make<AttemptEnd>()
           yield* calls.startTurn
           yield* Ref.set(control.turn, Option.some(stopped))
-          yield* SubscriptionRef.update(control.progress, (it) => ({
+          yield* control.progress.update((it) => ({
             ...it,
             usage: base,
             activeSince: Option.some(startedAt)
@@ -165,9 +169,9 @@ export const make = (
               Effect.gen(function* () {
                 // Its cost is known only when the turn has ended: until then the total is a lower bound.
                 const usage = charge(base, tokens, Option.none())
-                yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage }))
+                yield* control.progress.update((it) => ({ ...it, usage }))
                 const wallTime = Duration.millis(Math.max(0, (yield* Clock.currentTimeMillis) - startedAt))
-                yield* control.journal.note(new TurnMetered({ tokens, wallTime }))
+                yield* control.journal.note(new TurnMetered({ tokens, wallTime }, trusted))
                 if (totalTokens(usage.tokens) >= limits.maxTokens) {
                   yield* Deferred.succeed(stopped, AttemptEnd.BudgetReached({ axis: "tokens" }))
                 }
@@ -191,13 +195,31 @@ const evaluate = (goal: Goal, control: GoalControl, workspace: WorkspaceInfo, tu
   Effect.gen(function* () {
     const acceptance = yield* Acceptance
     const onResult = (result: CriterionResult) =>
-      control.publish(new CriterionEvaluated({ goalId: goal.id, turn, result }))
-    const verdict = yield* acceptance.evaluate(goal, workspace, { onResult }).pipe(
-      Effect.map(control.redactor.value),
-      // A machine that is short of something for a moment must not end a night's work.
-      Effect.retry(Schedule.intersect(Schedule.spaced("2 seconds"), Schedule.recurs(2)))
-    )
-    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, verdict: Option.some(verdict) }))
-    yield* control.publish(new AcceptanceEvaluated({ goalId: goal.id, turn, verdict }))
+      control.publish(new CriterionEvaluated({ goalId: goal.id, turn, result }, trusted))
+    const once = acceptance
+      .evaluate(goal, workspace, { onResult })
+      .pipe(
+        Effect.provideService(ModelLedger, { charge: chargeTo(control, "judge") }),
+        Effect.map(control.redactor.value)
+      )
+    const later = Effect.delay(once, "2 seconds")
+    // A machine that is short of something for a moment must not end a night's work.
+    const verdict = yield* once.pipe(Effect.catchAll(() => Effect.catchAll(later, () => later)))
+    yield* control.progress.update((it) => ({ ...it, verdict: Option.some(verdict) }))
+    yield* control.publish(new AcceptanceEvaluated({ goalId: goal.id, turn, verdict }, trusted))
     return verdict
   })
+
+/** What a model that is asked for the goal takes is the goal's, and in its journal. */
+const chargeTo =
+  (control: GoalControl, by: ModelCharged["by"]) =>
+  ({ costUsd, inputTokens, outputTokens }: ModelCharge): Effect.Effect<void> => {
+    const count = Option.getOrElse(() => 0)
+    const tokens = new TokenUsage({
+      input: count(inputTokens),
+      output: count(outputTokens),
+      cacheRead: 0,
+      cacheCreation: 0
+    })
+    return control.journal.note(new ModelCharged({ by, tokens, costUsd }))
+  }

@@ -68,6 +68,11 @@ export interface ReadOptions {
   readonly after?: number
   /** At most so many. Default: all. */
   readonly limit?: number
+  /**
+   * Only what `GoalFold` looks at, and the journal's last record: enough to go on with the goal, and much less than all
+   * there is to read. Default false.
+   */
+  readonly folded?: boolean
 }
 
 export class Journal extends Context.Tag("@driver/runtime/Journal")<

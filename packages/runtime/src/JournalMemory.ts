@@ -11,11 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { onlyFolded } from "./GoalFold.js"
 import { GoalStore } from "./GoalStore.js"
 import * as GoalStoreMemory from "./GoalStoreMemory.js"
 import { Journal, type JournalConflict, type JournalRecord, type LeaseLost, missing, storedEventOf } from "./Journal.js"
 import * as Notices from "./Notices.js"
 import { Outbox, type OutboxEntry } from "./Outbox.js"
+import * as OutboxClaims from "./OutboxClaims.js"
 
 export interface JournalMemoryOptions {
   /** Who delivers events (`nats`, `hooks`): each has an outbox. Default: nobody, and events stay in the journal only. */
@@ -89,13 +91,11 @@ const makeJournal = (
         if (events) written.tell()
         return Effect.void
       }),
-    read: (goalId, { after = 0, limit } = {}) =>
-      Effect.sync(() =>
-        (journals.get(goalId) ?? []).slice(
-          Math.max(0, after),
-          limit === undefined ? undefined : Math.max(0, after) + limit
-        )
-      ),
+    read: (goalId, { after = 0, folded = false, limit } = {}) =>
+      Effect.sync(() => {
+        const records = (journals.get(goalId) ?? []).slice(Math.max(0, after))
+        return (folded ? onlyFolded(records) : records).slice(0, limit)
+      }),
     head: (goalId) => Effect.sync(() => journals.get(goalId)?.length ?? 0),
     appended: appended.stream
   })
@@ -117,5 +117,10 @@ const makeOutbox = (outboxes: Outboxes, written: Notices.Notices<void>) =>
         for (const position of positions) outboxes.get(consumer)?.delete(position)
       }),
     count: (consumer) => Effect.sync(() => outboxes.get(consumer)?.size ?? 0),
+    consumers: Effect.sync(() =>
+      [...outboxes].flatMap(([consumer, entries]) => (entries.size > 0 ? [consumer] : [])).sort()
+    ),
+    forget: (consumer) => Effect.sync(() => outboxes.get(consumer)?.clear()),
+    ...OutboxClaims.makeMemory(),
     written: written.stream
   })

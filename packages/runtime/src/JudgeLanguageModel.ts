@@ -2,12 +2,14 @@
  * `Judge` over a language model: it is shown the goal, one sentence and the diff, and
  * nothing of the conversation in which the diff came about.
  */
+import type { ModelPrices } from "@driver/agent/ModelLedger"
 import { askModel } from "@driver/agent/ModelQuestion"
 import { Redactor } from "@driver/domain/Redactor"
 import * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import { Judge, JudgeError, type JudgeRequest } from "./Judge.js"
@@ -15,9 +17,11 @@ import { Judge, JudgeError, type JudgeRequest } from "./Judge.js"
 export interface Settings {
   /** For one criterion, with all attempts. Default 2 minutes: diffs are long. */
   readonly timeout: Duration.DurationInput
+  /** Of the model. Default none: what a judgement costs is unknown where the provider does not say it. */
+  readonly prices: Option.Option<ModelPrices>
 }
 
-export const defaults: Settings = { timeout: "2 minutes" }
+export const defaults: Settings = { timeout: "2 minutes", prices: Option.none() }
 
 export class Verdict extends Schema.Class<Verdict>("CriterionJudgement")(
   {
@@ -40,7 +44,7 @@ export const layer = (settings: Partial<Settings> = {}): Layer.Layer<Judge, neve
     Effect.gen(function* () {
       const model = yield* LanguageModel.LanguageModel
       const redactor = yield* Redactor
-      const { timeout } = { ...defaults, ...settings }
+      const { prices, timeout } = { ...defaults, ...settings }
       const judge = (request: JudgeRequest) =>
         Effect.gen(function* () {
           const marker = `data-${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(16).padStart(8, "0")}`
@@ -49,7 +53,9 @@ export const layer = (settings: Partial<Settings> = {}): Layer.Layer<Judge, neve
             text: redactor.text(describe(request, marker)),
             schema: Verdict,
             name: "judgement",
-            timeout
+            timeout,
+            mends: true,
+            prices
           })
           return { passed, reason: reason.trim().slice(0, 1_000) }
         }).pipe(

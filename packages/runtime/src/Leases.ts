@@ -50,13 +50,23 @@ export interface LeaseSettings {
   readonly ttl: Duration.Duration
 }
 
+export interface HoldOptions {
+  /** A holder that the caller has watched until it could be taken for dead. */
+  readonly dead?: Option.Option<Holder>
+}
+
 export class Leases extends Context.Tag("@driver/runtime/Leases")<
   Leases,
   {
     /** How this driver is named. */
     readonly owner: string
     /** Holds the goal until the scope closes. Takes it over from a holder that is dead. */
-    readonly hold: (goalId: GoalId) => Effect.Effect<HeldLease, GoalHeld | StoreError, Scope.Scope>
+    readonly hold: (
+      goalId: GoalId,
+      options?: HoldOptions
+    ) => Effect.Effect<HeldLease, GoalHeld | StoreError, Scope.Scope>
+    /** Whether nobody works on the goal, as far as that can be said at once: nobody holds it, or one that is known to be gone. */
+    readonly isFree: (goalId: GoalId) => Effect.Effect<boolean, StoreError>
   }
 >() {
   /** Without `liveness` a holder is watched for `ttl` before it is taken for dead. */
@@ -97,29 +107,32 @@ const make = (settings: LeaseSettings): Effect.Effect<Leases["Type"], never, Goa
     )
 
     /** The holder as it is when it may be taken over; none when nobody holds the goal. */
-    const overcome = (goalId: GoalId): Effect.Effect<Option.Option<Holder>, GoalHeld | StoreError> =>
+    const overcome = (
+      goalId: GoalId,
+      dead: Option.Option<Holder>
+    ): Effect.Effect<Option.Option<Holder>, GoalHeld | StoreError> =>
       Effect.gen(function* () {
         const found = yield* store.holder(goalId)
-        if (Option.isNone(found)) return found
-        const heldByOther = new GoalHeld({ goalId, owner: found.value.owner })
+        if (Option.isNone(found) || Option.exists(dead, (it) => isSame(it, found.value))) return found
+        const heldByOther = () => new GoalHeld({ goalId, owner: found.value.owner })
         const liveness = yield* settings.liveness(found.value.owner)
         if (liveness === "gone") return found
-        if (liveness === "alive") return yield* heldByOther
+        if (liveness === "alive") return yield* heldByOther()
         yield* Effect.sleep(settings.ttl)
         const later = yield* store.holder(goalId)
         if (Option.isNone(later)) return later
-        const still = later.value.epoch === found.value.epoch && later.value.heartbeat === found.value.heartbeat
-        return still ? later : yield* heldByOther
+        return isSame(later.value, found.value) ? later : yield* heldByOther()
       })
 
     const take = (
       goalId: GoalId,
+      dead: Option.Option<Holder>,
       restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
     ): Effect.Effect<Lease, GoalHeld | StoreError> =>
       Effect.gen(function* () {
-        const lease = yield* store.acquire(goalId, settings.owner, yield* restore(overcome(goalId)))
+        const lease = yield* store.acquire(goalId, settings.owner, yield* restore(overcome(goalId, dead)))
         // Somebody else was faster, and is asked about anew.
-        return Option.isSome(lease) ? lease.value : yield* take(goalId, restore)
+        return Option.isSome(lease) ? lease.value : yield* take(goalId, dead, restore)
       })
 
     const giveBack = (lease: Lease) =>
@@ -130,11 +143,19 @@ const make = (settings: LeaseSettings): Effect.Effect<Leases["Type"], never, Goa
 
     return {
       owner: settings.owner,
-      hold: (goalId) =>
+      isFree: (goalId) =>
+        Effect.flatMap(
+          store.holder(goalId),
+          Option.match({
+            onNone: () => Effect.succeed(true),
+            onSome: ({ owner }) => Effect.map(settings.liveness(owner), (life) => life === "gone")
+          })
+        ),
+      hold: (goalId, { dead = Option.none() } = {}) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
             const lost = yield* Deferred.make<LeaseLost>()
-            const lease = yield* take(goalId, restore)
+            const lease = yield* take(goalId, dead, restore)
             yield* Ref.update(held, HashMap.set(goalId, { lease, lost }))
             yield* Effect.addFinalizer(() => Effect.zipRight(Ref.update(held, HashMap.remove(goalId)), giveBack(lease)))
             yield* some.open
@@ -143,3 +164,6 @@ const make = (settings: LeaseSettings): Effect.Effect<Leases["Type"], never, Goa
         )
     }
   })
+
+const isSame = (a: Holder, b: Holder): boolean =>
+  a.owner === b.owner && a.epoch === b.epoch && a.heartbeat === b.heartbeat

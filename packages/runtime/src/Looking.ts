@@ -2,7 +2,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
+import { forEachPulled } from "./internal/forEachPulled.js"
 
 /**
  * Looks now, after every tick, and `every` so often for what other processes wrote; never twice at once. However many
@@ -19,7 +20,7 @@ export const keepLooking = (options: {
     const due = yield* Effect.makeLatch(false)
     const tick = Effect.asVoid(due.open)
     const look = Effect.zipRight(due.close, options.look(tick))
-    yield* Effect.forkScoped(Stream.runForEach(options.ticks, () => tick))
+    yield* Effect.forkScoped(forEachPulled(options.ticks, () => tick))
     const pause = options.gap === undefined ? Effect.void : Effect.sleep(options.gap)
     yield* Effect.forkScoped(
       Effect.forever(Effect.all([look, pause, Effect.timeoutOption(due.await, options.every)], { discard: true }))

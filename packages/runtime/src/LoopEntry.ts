@@ -9,7 +9,7 @@ import { Goal } from "@driver/domain/Goal"
 import { AttemptOutcome, Delivery } from "@driver/domain/Outcome"
 import { BudgetAxis, TokenUsage, Usage } from "@driver/domain/Usage"
 import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
-import { key, optional, tag, WireDuration, withDefault } from "@driver/domain/Wire"
+import { key, optional, tag, Usd, WireDuration, withDefault } from "@driver/domain/Wire"
 import * as Schema from "effect/Schema"
 import { CheckpointId } from "./Workspace.js"
 
@@ -45,6 +45,15 @@ export class TurnMetered extends Schema.Class<TurnMetered>("TurnMetered")({
   tokens: TokenUsage,
   /** Active time since the turn began. */
   wallTime: key(WireDuration, "wall_time")
+}) {}
+
+/** A model was asked on the goal's account: to judge a criterion, or a tool call. */
+export class ModelCharged extends Schema.Class<ModelCharged>("ModelCharged")({
+  _tag: tag("ModelCharged", "model_charged"),
+  by: Schema.Literal("judge", "gate"),
+  tokens: TokenUsage,
+  /** Absent: unknown. */
+  costUsd: optional(Usd, "cost_usd")
 }) {}
 
 /** The driver went away in the middle of a turn, and another one noticed. */
@@ -93,7 +102,7 @@ export class TurnDecided extends Schema.Class<TurnDecided>("TurnDecided")({
   usage: Usage,
   trace: TraceOnWire,
   diffStat: key(Schema.String, "diff_stat"),
-  /** The operator's messages that its prompt carried: said again when the turn came to nothing. */
+  /** What the operator said to it, with its prompt and while it ran: said again when the turn came to nothing. */
   messages: Schema.Array(Schema.String),
   contextTokens: optional(count, "context_tokens"),
   contextWindow: optional(count, "context_window"),
@@ -198,6 +207,7 @@ export const LoopEntry = Schema.Union(
   RunStarted,
   TurnBegun,
   TurnMetered,
+  ModelCharged,
   TurnCut,
   TurnDecided,
   TurnSettled,

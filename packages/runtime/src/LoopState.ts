@@ -14,6 +14,7 @@ import {
 } from "@driver/domain/Outcome"
 import { Usage, updateUsage } from "@driver/domain/Usage"
 import { type AcceptanceVerdict, type CriterionResult, failuresOf } from "@driver/domain/Verdict"
+import { trusted } from "@driver/domain/Wire"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -89,6 +90,8 @@ export const initial: LoopState = {
   nudges: 0
 }
 
+const done = new Done({})
+
 /** Where a turn leads. */
 export type Next = Data.TaggedEnum<{
   Accept: {}
@@ -117,8 +120,8 @@ export const routeOf = (
     case "Claimed": {
       const failures = Option.match(verdict, { onNone: () => [], onSome: failuresOf })
       return failures.length === 0
-        ? { next: Next.Accept(), outcome: new Done({}), replay: Option.none() }
-        : { next: Next.Retry({ failures }), outcome: new NeedsRetry({ failures }), replay: Option.none() }
+        ? { next: Next.Accept(), outcome: done, replay: Option.none() }
+        : { next: Next.Retry({ failures }), outcome: new NeedsRetry({ failures }, trusted), replay: Option.none() }
     }
     case "SleepAsked": {
       const { duration, reason } = end
@@ -157,7 +160,9 @@ export const nextOfReplay = (decision: ReplayDecision, by: "policy" | "driver"):
     case "Sleep":
       return Next.SleepThen({ duration: decision.duration, reason: decision.reason, sameTurn: true })
     case "Escalate":
-      return Next.Stop({ outcome: new Escalate({ reason: decision.reason, by }) })
+      return Next.Stop({
+        outcome: new Escalate({ reason: decision.reason, by, failure: Option.fromNullable(decision.because) })
+      })
   }
 }
 
@@ -201,7 +206,7 @@ export interface TurnFacts {
   readonly trace: TurnTrace
   readonly stuck: StuckDecision
   readonly diffStat: string
-  /** The operator's messages that the turn's prompt carried. */
+  /** What the operator said to the turn, with its prompt and while it ran. */
   readonly messages: ReadonlyArray<string>
   readonly contextTokens: Option.Option<number>
   readonly contextWindow: Option.Option<number>
@@ -231,7 +236,7 @@ export const afterTurn = (state: LoopState, next: Next, facts: TurnFacts): LoopS
   }
   switch (next._tag) {
     case "Accept":
-      return { ...kept, phase: Phase.Ended({ outcome: new Done({}) }) }
+      return { ...kept, phase: Phase.Ended({ outcome: done }) }
     case "Stop":
       return { ...kept, phase: Phase.Ended({ outcome: next.outcome }) }
     case "Retry":

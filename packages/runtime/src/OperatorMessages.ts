@@ -14,8 +14,7 @@
 import { randomUuid } from "@driver/agent/PermissionGate"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Watched from "./internal/watched.js"
 
 export interface Message {
   /** A UUID, minted when the message came in. Joins the events about it. */
@@ -57,16 +56,12 @@ interface State {
 }
 
 export const make: Effect.Effect<OperatorMessages> = Effect.gen(function* () {
-  const state = yield* SubscriptionRef.make<State>({ waiting: [], claimed: Option.none() })
+  const state = yield* Watched.make<State>({ waiting: [], claimed: Option.none() })
 
-  const settled = Effect.flatMap(SubscriptionRef.get(state), ({ claimed }) =>
-    Option.isNone(claimed)
-      ? Effect.void
-      : Stream.runDrain(Stream.takeUntil(state.changes, (it) => Option.isNone(it.claimed)))
-  )
+  const settled = Effect.asVoid(state.until(({ claimed }) => Option.isNone(claimed)))
 
   const take: Effect.Effect<ReadonlyArray<Message>> = Effect.flatMap(
-    SubscriptionRef.modify(state, (it) =>
+    state.modify((it) =>
       Option.isSome(it.claimed)
         ? [Option.none<ReadonlyArray<Message>>(), it]
         : [Option.some(it.waiting), { ...it, waiting: [] }]
@@ -76,7 +71,7 @@ export const make: Effect.Effect<OperatorMessages> = Effect.gen(function* () {
 
   const claimOf = (messages: ReadonlyArray<Message>): Claim => {
     const end = (waiting: (it: State) => ReadonlyArray<Message>) =>
-      SubscriptionRef.modify(state, (it) =>
+      state.modify((it) =>
         Option.isSome(it.claimed) && it.claimed.value === messages
           ? [true, { waiting: waiting(it), claimed: Option.none() }]
           : [false, it]
@@ -91,7 +86,7 @@ export const make: Effect.Effect<OperatorMessages> = Effect.gen(function* () {
   return {
     add: (text) =>
       Effect.flatMap(randomUuid, (id) =>
-        SubscriptionRef.modify(state, (it) => {
+        state.modify((it) => {
           const message: Message = { id, text }
           const waiting = [...it.waiting, message]
           return [
@@ -100,27 +95,27 @@ export const make: Effect.Effect<OperatorMessages> = Effect.gen(function* () {
           ]
         })
       ),
-    restore: (messages) => SubscriptionRef.update(state, (it) => ({ ...it, waiting: [...messages, ...it.waiting] })),
+    restore: (messages) => state.update((it) => ({ ...it, waiting: [...messages, ...it.waiting] })),
     take,
-    claim: SubscriptionRef.modify(state, (it) =>
+    claim: state.modify((it) =>
       Option.isSome(it.claimed) || it.waiting.length === 0
         ? [Option.none(), it]
         : [Option.some(claimOf(it.waiting)), { waiting: [], claimed: Option.some(it.waiting) }]
     ),
-    close: settled.pipe(
-      Effect.interruptible,
-      Effect.timeoutOption("1 second"),
+    close: Effect.flatMap(state.get, ({ claimed }) =>
+      Option.isNone(claimed) ? Effect.void : Effect.timeoutOption(Effect.interruptible(settled), "1 second")
+    ).pipe(
       Effect.zipRight(
-        SubscriptionRef.update(state, ({ claimed, waiting }) => ({
+        state.update(({ claimed, waiting }) => ({
           waiting: [...Option.getOrElse(claimed, () => []), ...waiting],
           claimed: Option.none()
         }))
       )
     ),
     size: Effect.map(
-      SubscriptionRef.get(state),
+      state.get,
       ({ claimed, waiting }) => waiting.length + Option.match(claimed, { onNone: () => 0, onSome: (it) => it.length })
     ),
-    arrived: Effect.asVoid(Stream.runHead(Stream.filter(state.changes, ({ waiting }) => waiting.length > 0)))
+    arrived: Effect.asVoid(state.until(({ waiting }) => waiting.length > 0))
   }
 })

@@ -5,6 +5,7 @@
 import type { StoredEvent } from "@driver/domain/DriverEvent"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type { StoreError } from "./StoreError.js"
 
@@ -12,6 +13,13 @@ export interface OutboxEntry {
   /** Grows with every entry of the database; no order between goals is promised. */
   readonly position: number
   readonly event: StoredEvent
+}
+
+/** Who delivers for a consumer, as it was read: that one lives as long as `heartbeat` moves. */
+export interface OutboxClaim {
+  /** As the driver names itself. */
+  readonly owner: string
+  readonly heartbeat: number
 }
 
 export class Outbox extends Context.Tag("@driver/runtime/Outbox")<
@@ -22,6 +30,21 @@ export class Outbox extends Context.Tag("@driver/runtime/Outbox")<
     /** Removes what was delivered. Idempotent. */
     readonly delivered: (consumer: string, positions: ReadonlyArray<number>) => Effect.Effect<void, StoreError>
     readonly count: (consumer: string) => Effect.Effect<number, StoreError>
+    /** All for whom something waits, those that nobody delivers for any more included. By name. */
+    readonly consumers: Effect.Effect<ReadonlyArray<string>, StoreError>
+    /** Removes all that waits for the consumer. What comes later is kept again, where it is configured. */
+    readonly forget: (consumer: string) => Effect.Effect<void, StoreError>
+    /**
+     * Makes `owner` the one that delivers for the consumer, where nobody does, `owner` does already, or still `expected`
+     * does, and moves the heartbeat on. Resolves with the claim that there is then: another's, where that one keeps it.
+     */
+    readonly claim: (
+      consumer: string,
+      owner: string,
+      expected: Option.Option<OutboxClaim>
+    ) => Effect.Effect<OutboxClaim, StoreError>
+    /** Gives the claim back. Another's is not touched. */
+    readonly unclaim: (consumer: string, owner: string) => Effect.Effect<void, StoreError>
     /** Ticks when this process has written entries. Those of other processes are found by looking now and then. */
     readonly written: Stream.Stream<void>
   }

@@ -10,9 +10,13 @@
  * order of a goal holds whatever fails in the middle, and what is repeated after a
  * crash is at most the last event of each goal.
  *
+ * Of several drivers with one outbox one delivers for a consumer (`OutboxClaims`);
+ * the others stand by.
+ *
  * Owns the window and the fibers that deliver. How an event is delivered, and when
  * to run again after a failure, is the consumer's own.
  */
+import { randomUuid } from "@driver/agent/PermissionGate"
 import type { StoredEvent } from "@driver/domain/DriverEvent"
 import type { GoalId } from "@driver/domain/Goal"
 import type * as Cause from "effect/Cause"
@@ -27,6 +31,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { deliveredMetric, droppedMetric } from "./internal/delivery.js"
 import { Outbox, type OutboxEntry } from "./Outbox.js"
+import * as OutboxClaims from "./OutboxClaims.js"
 import type { StoreError } from "./StoreError.js"
 
 /**
@@ -44,6 +49,8 @@ export interface DrainOptions {
   readonly pollEvery?: Duration.DurationInput
   /** What is not wanted is removed without being delivered. Default: everything is wanted. */
   readonly wants?: (event: StoredEvent) => boolean
+  /** As whom it claims the consumer. Default: somebody of whom others know nothing. */
+  readonly claimant?: OutboxClaims.Claimant
 }
 
 /** Since the drain was made. */
@@ -53,9 +60,12 @@ export interface DrainCounts {
 }
 
 export interface Drain {
-  /** Delivers until a delivery fails, and then fails with that. One run at a time; the next one begins where this one ended. */
+  /**
+   * Delivers until a delivery fails, and then fails with that; stands by while another driver delivers. One run at a time;
+   * the next one begins where this one ended.
+   */
   readonly run: <E>(deliver: (event: StoredEvent) => Effect.Effect<Delivered, E>) => Effect.Effect<never, E>
-  /** Resolves when all that is in the outbox now has been delivered, or left for later. Waits while there is no run. */
+  /** Resolves when all that is in the outbox now has been delivered, by whomever, or left for later. Waits while there is no run. */
   readonly settled: Effect.Effect<void>
   readonly counts: Effect.Effect<DrainCounts>
 }
@@ -99,7 +109,7 @@ export const make = Effect.fnUntraced(function* (options: DrainOptions): Effect.
   let ring: Effect.Effect<unknown> = Effect.void
 
   /** The outbox stays where it is while its database is away. */
-  const patiently = <A>(effect: Effect.Effect<A, StoreError>): Effect.Effect<A> => {
+  const patiently = <A, R>(effect: Effect.Effect<A, StoreError, R>): Effect.Effect<A, never, R> => {
     let told = false
     return effect.pipe(
       Effect.tapError((error) => {
@@ -138,7 +148,28 @@ export const make = Effect.fnUntraced(function* (options: DrainOptions): Effect.
     return Effect.forEach(seen, ({ done }) => Deferred.succeed(done, undefined), { discard: true })
   })
 
-  const run: Drain["run"] = <E>(deliver: (event: StoredEvent) => Effect.Effect<Delivered, E>) =>
+  const claimant = options.claimant ?? {
+    owner: yield* randomUuid,
+    liveness: () => Effect.succeed("unknown" as const)
+  }
+
+  /** While another driver delivers: until it is time to ask again. */
+  const standBy = Effect.gen(function* () {
+    const bell = yield* Deferred.make<void>()
+    ring = Deferred.succeed(bell, undefined)
+    for (const waiter of waiters) waiter.seen = true
+    if (waiters.size > 0 && (yield* patiently(outbox.count(consumer))) === 0) yield* tellWaiters
+    yield* Effect.raceFirst(Deferred.await(bell), Effect.sleep(waiters.size > 0 ? "100 millis" : pollEvery))
+  }).pipe(Effect.ensuring(Effect.sync(() => (ring = Effect.void))))
+
+  const claimed = patiently(OutboxClaims.hold({ consumer, claimant, standBy })).pipe(
+    Effect.provideService(Outbox, outbox)
+  )
+
+  const run: Drain["run"] = (deliver) =>
+    Effect.forever(Effect.scoped(Effect.flatMap(claimed, (lost) => Effect.raceFirst(runAlone(deliver), lost))))
+
+  const runAlone = <E>(deliver: (event: StoredEvent) => Effect.Effect<Delivered, E>): Effect.Effect<never, E> =>
     Effect.acquireUseRelease(
       Queue.unbounded<Signal<E>>(),
       (signals) => Effect.scoped(runWith(deliver, signals)),

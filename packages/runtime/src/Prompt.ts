@@ -49,6 +49,10 @@ export const tickPrompt = (slept: Duration.Duration, reason: string): string =>
 export const cutOffNotice =
   "The previous turn was cut off before it ended. Its work is still in the directory: look at what is there before you go on."
 
+/** Said with messages of the operator that were told to a turn that was cut off: whether it got them is not known. */
+export const saidAgainNotice =
+  "The previous turn may have got the operator's messages above: what was done about them already need not be done again."
+
 /** Said after the operator ended a turn to give the work another direction. */
 export const redirectedNotice =
   "The operator ended the previous turn. What the operator says above goes before what you were doing."

@@ -2,8 +2,9 @@
  * What to do after a turn that ended in an error. The decision is the pure
  * function `decide`; the service carries its settings.
  */
-import type { AgentFailure, FailureClass } from "@driver/agent/Agent"
+import type { AgentFailure } from "@driver/agent/Agent"
 import type { GoalId } from "@driver/domain/Goal"
+import type { ReportedFailure } from "@driver/domain/Outcome"
 import type { Usage } from "@driver/domain/Usage"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
@@ -43,7 +44,8 @@ export type ReplayDecision = Data.TaggedEnum<{
   SameTurn: { readonly note: string }
   /** The same turn again after this time. */
   Sleep: { readonly duration: Duration.Duration; readonly reason: string }
-  Escalate: { readonly reason: string }
+  /** `because`: what the agent or its provider reported, where that is why. */
+  Escalate: { readonly reason: string; readonly because?: ErrorClass }
 }>
 export const ReplayDecision = Data.taggedEnum<ReplayDecision>()
 
@@ -52,6 +54,8 @@ export interface ReplaySettings {
   readonly maxFreshSessionRetries: number
   /** The longest sleep for a provider's limit; the turn is tried again after it, and sleeps again if it must. Default 6 hours: a limit is looked at again at least that often. */
   readonly maxSleep: Duration.Duration
+  /** A usage limit ends the goal and is not waited for: another agent can take over. Default false. */
+  readonly endAtLimit: boolean
   /** Slept beyond the moment at which a limit resets, since the provider's clock is not ours. Default 5 seconds. */
   readonly resetMargin: Duration.Duration
   /** The first wait of the exponential backoff, doubled with every error in a row. Default 1 second. */
@@ -63,6 +67,7 @@ export interface ReplaySettings {
 export const defaults: ReplaySettings = {
   maxFreshSessionRetries: 1,
   maxSleep: Duration.hours(6),
+  endAtLimit: false,
   resetMargin: Duration.seconds(5),
   backoffBase: Duration.seconds(1),
   backoffCap: Duration.minutes(1)
@@ -72,7 +77,7 @@ export const defaults: ReplaySettings = {
  * What an error is, in the order in which rows are tried: the first match wins.
  * `model_unavailable` is no row of text: only an agent that says so is believed.
  */
-export type ErrorClass = Exclude<FailureClass, "invalid_request" | "unknown">
+export type ErrorClass = ReportedFailure
 
 /** HTTP codes where a message has them as such: `503: …`, `API Error: 503`, `HTTP/1.1 503`, `(503)`, `503 Service Unavailable`; not `503 files`. */
 const status = (codes: string): RegExp =>
@@ -203,12 +208,17 @@ export const decide = (input: ReplayInput, settings: ReplaySettings): ReplayDeci
         delay: input.usage.consecutiveErrors === 0 ? Duration.zero : backoff(input, settings)
       })
     case "usage_limit":
+      return settings.endAtLimit
+        ? ReplayDecision.Escalate({ reason: reasonOf(found, input), because: "usage_limit" })
+        : Option.getOrElse(sleepUntilReset(input, settings), () => transient(input, settings, "usage_limit"))
     case "transient":
-      return Option.getOrElse(sleepUntilReset(input, settings), () => transient(input, settings))
+      return Option.getOrElse(sleepUntilReset(input, settings), () => transient(input, settings, "transient"))
     case "auth":
+      return ReplayDecision.Escalate({ reason: reasonOf(found, input), because: "auth" })
     case "billing":
+      return ReplayDecision.Escalate({ reason: reasonOf(found, input), because: "billing" })
     case "model_unavailable":
-      return ReplayDecision.Escalate({ reason: reasonOf(found, input) })
+      return ReplayDecision.Escalate({ reason: reasonOf(found, input), because: "model_unavailable" })
     case undefined:
       if (input.restartedMidTurn) return ReplayDecision.SameTurn({ note: restartedNote })
       return input.hint === "Escalate"
@@ -242,11 +252,12 @@ const resetInText = (message: string): Option.Option<number> =>
     (seconds) => Number(seconds) * 1_000
   )
 
-const transient = (input: ReplayInput, settings: ReplaySettings): ReplayDecision =>
+const transient = (input: ReplayInput, settings: ReplaySettings, because: ErrorClass): ReplayDecision =>
   input.usage.consecutiveErrors < settings.maxFreshSessionRetries
     ? ReplayDecision.FreshSessionRetry({ rollbackTo: input.checkpoint, delay: backoff(input, settings) })
     : ReplayDecision.Escalate({
-        reason: `The same kind of error came back after ${errors(input.usage.consecutiveErrors)}: ${excerpt(input.message)}. Run the goal again when the cause has passed.`
+        reason: `The same kind of error came back after ${errors(input.usage.consecutiveErrors)}: ${excerpt(input.message)}. Run the goal again when the cause has passed.`,
+        because
       })
 
 const backoff = (input: ReplayInput, settings: ReplaySettings): Duration.Duration => {
@@ -264,6 +275,8 @@ const reasonOf = (found: Option.Option<ErrorClass>, input: ReplayInput): string 
       return `The agent may not use its provider: ${said}. Log the agent in again or renew its key, then run the goal again.`
     case "billing":
       return `The provider's credit or quota is used up: ${said}. Top it up, then run the goal again.`
+    case "usage_limit":
+      return `The provider's usage limit is reached: ${said}. Run the goal again when it has reset.`
     case "model_unavailable":
       return `The model cannot be used: ${said}. Configure another one, then run the goal again.`
     default:

@@ -125,21 +125,21 @@ export const make = (options: {
         yield* Ref.set(saved, Option.some(sessionId))
       })
 
+    const started = (sessionId: SessionId, model: Option.Option<string>) =>
+      Effect.gen(function* () {
+        yield* Ref.update(
+          slot,
+          Option.map((it) => ({ ...it, fresh: false }))
+        )
+        const known = Option.contains(yield* Ref.get(saved), sessionId)
+        const write = known ? bindings.touch(goal.id) : save(sessionId, model)
+        yield* orLogged(write, "save the binding", undefined)
+      })
+
     return {
       acquire,
       prepare,
-      observe: (event) =>
-        Effect.gen(function* () {
-          if (event._tag === "SessionStarted") {
-            yield* Ref.update(
-              slot,
-              Option.map((it) => ({ ...it, fresh: false }))
-            )
-            const known = Option.contains(yield* Ref.get(saved), event.sessionId)
-            const write = known ? bindings.touch(goal.id) : save(event.sessionId, event.model)
-            yield* orLogged(write, "save the binding", undefined)
-          }
-        }),
+      observe: (event) => (event._tag === "SessionStarted" ? started(event.sessionId, event.model) : Effect.void),
       since: Effect.map(
         Ref.get(slot),
         Option.map((it) => it.since)

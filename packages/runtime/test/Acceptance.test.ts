@@ -913,8 +913,7 @@ describe("Acceptance", () => {
     it.live("when no process can be started", () =>
       Effect.gen(function* () {
         const containment = Layer.succeed(Containment, {
-          kind: "process_group",
-          reason: Option.none(),
+          state: Effect.succeed({ kind: "process_group" as const, reason: Option.none() }),
           enclose: Effect.fail({ code: "EAGAIN", message: "no more processes" })
         })
         const error = yield* Effect.flip(resultOf(shell("true"), () => {}, { containment }))

@@ -1,6 +1,7 @@
 // Goals of one account meet its usage limit: all of them park, one asks first when it resets, and nobody is charged.
 import { awaitsSteer, ended, failed, hangs, ScriptedAgentLog } from "@driver/agent/AgentScripted"
 import { GoalId } from "@driver/domain/Goal"
+import { TokenUsage } from "@driver/domain/Usage"
 import { AccountLimits } from "@driver/runtime/AccountLimits"
 import { Driver } from "@driver/runtime/Driver"
 import { foldAll } from "@driver/runtime/GoalFold"
@@ -8,13 +9,14 @@ import { Journal } from "@driver/runtime/Journal"
 import { verify } from "@driver/runtime/Recovery"
 import { ReplayDecision } from "@driver/runtime/ReplayPolicy"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, TestClock } from "effect"
+import { Duration, Effect, Option, TestClock } from "effect"
 import { goalId, goalWith, publishedTags, TestDriver } from "./support/world.js"
 
 const ids = [1, 2, 3, 4].map((n) => GoalId.make(`${n}${n}${n}${n}${n}${n}${n}${n}-1111-4111-8111-111111111111`))
 const asked = Effect.flatMap(ScriptedAgentLog, (log) => Effect.map(log.current, (it) => it.prompts.length))
 const limit = failed({ class: "usage_limit" })
 const untilReset = () => ReplayDecision.Sleep({ duration: Duration.hours(1), reason: "usage limit" })
+const someTokens = new TokenUsage({ input: 1, output: 1, cacheRead: 0, cacheCreation: 0 })
 const stateOf = (id: GoalId) => Effect.flatMap(Journal, (journal) => Effect.map(journal.read(id), foldAll))
 
 describe("goals of one account", () => {
@@ -47,6 +49,39 @@ describe("goals of one account", () => {
         assert.deepStrictEqual(verify(yield* journal.read(id)).violations, [])
       }
     }).pipe(Effect.provide(TestDriver({ script: [[limit], [limit], ...ids.map(() => [ended()])], replay: untilReset })))
+  )
+
+  it.effect("know of a limit that one of them ended for, and not that the account is open", () =>
+    Effect.gen(function* () {
+      const limits = yield* AccountLimits
+      const driver = yield* Driver
+      const outcome = yield* driver.run(goalWith(), { account: "team" })
+      assert.strictEqual(
+        outcome.outcome._tag === "Escalate" && Option.getOrNull(outcome.outcome.failure),
+        "usage_limit"
+      )
+      const known = [["team", 3_600_000]]
+      assert.deepStrictEqual(
+        (yield* limits.list).map(({ account, until }) => [account, until]),
+        known
+      )
+      // One that says nothing of when it resets closes nothing.
+      yield* driver.run(goalWith({ id: ids[1] ?? goalId }), { account: "other" })
+      assert.deepStrictEqual(
+        (yield* limits.list).map(({ account, until }) => [account, until]),
+        known
+      )
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [
+            [failed({ class: "usage_limit", resetsAt: Option.some(3_600_000) }, { usage: someTokens })],
+            [failed({ class: "usage_limit" }, { usage: someTokens })]
+          ],
+          replay: () => ReplayDecision.Escalate({ reason: "limit", because: "usage_limit" })
+        })
+      )
+    )
   )
 
   it.effect("do not wait for another account's limit", () =>

@@ -1,4 +1,5 @@
-import { awaitsSteer, ended, hangs, ScriptedAgentLog, said } from "@driver/agent/AgentScripted"
+import { AgentExited } from "@driver/agent/Agent"
+import { awaitsSteer, ended, fails, hangs, ScriptedAgentLog, said } from "@driver/agent/AgentScripted"
 import { Budget } from "@driver/domain/Goal"
 import { BudgetExhausted, Cancelled, Done } from "@driver/domain/Outcome"
 import { Driver, GoalAlreadyRunning, type NoSuchGoal } from "@driver/runtime/Driver"
@@ -157,6 +158,34 @@ describe("Driver", () => {
     }).pipe(Effect.provide(TestDriver({ script: [[awaitsSteer, said("ok"), ["1 second", ended()]]] })))
   )
 
+  it.effect("says a message again that was steered into a turn that came to nothing", () =>
+    Effect.gen(function* () {
+      const driver = yield* Driver
+      const handle = yield* driver.spawn(goalWith())
+      yield* untilPrompts(1)
+      assert.strictEqual(yield* driver.steer(goalId, "left"), "steered")
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual((yield* handle.await).outcome, new Done({}))
+      const { prompts } = yield* Effect.flatMap(ScriptedAgentLog, (log) => log.current)
+      // Whether the agent had got it before it died, nobody knows; the turn after that need not say it.
+      assert.deepStrictEqual(
+        prompts.map(({ prompt }) => prompt.includes("[OPERATOR INTERRUPT]\nleft\n[END OPERATOR INTERRUPT]")),
+        [false, true, false]
+      )
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [
+            [awaitsSteer, fails(new AgentExited({ exit: "signal SIGKILL", stderrTail: "" }))],
+            [ended()],
+            [ended()]
+          ],
+          verdicts: ["no"]
+        })
+      )
+    )
+  )
+
   it.effect("queues a steer when the agent does not take it", () =>
     Effect.gen(function* () {
       const driver = yield* Driver
@@ -254,11 +283,12 @@ describe("Driver", () => {
       yield* driver.interrupt(otherGoalId, "later")
       const handle = yield* driver.spawn(goalWith())
       yield* untilPrompts(1)
+      yield* driver.setMaxTurns(goalId, 30)
       const list = yield* driver.list
-      const shown = list.map((it) => [it.goalId, Option.isSome(it.goal), it.queued, it.progress.phase])
+      const shown = list.map((it) => [it.goalId, Option.isSome(it.goal), it.queued, it.maxTurns, it.progress.phase])
       assert.deepStrictEqual(
         new Set(shown.map(String)),
-        new Set([`${goalId},true,0,Working`, `${otherGoalId},false,1,Registered`])
+        new Set([`${goalId},true,0,30,Working`, `${otherGoalId},false,1,0,Registered`])
       )
       yield* handle.cancel
     }).pipe(Effect.provide(TestDriver({ script: [[hangs]] })))

@@ -699,6 +699,60 @@ What the last turn changed:
     }).pipe(Effect.provide(TestDriver({ script: [[ended()]], verdicts: [noBash, true] })))
   )
 
+  const judging = { inputTokens: Option.some(1_000), outputTokens: Option.some(10), costUsd: Option.some(0.5) }
+
+  it.effect("charges the goal with what judging it cost, evaluations that could not be used included", () =>
+    Effect.gen(function* () {
+      const { usage } = yield* runGoal(goalWith())
+      // Three evaluations: one that failed, one that said no, one that passed; and the agent's two turns.
+      assert.deepStrictEqual([usage.tokens.input, usage.tokens.output], [3_200, 32])
+      assert.deepStrictEqual([usage.costUsd, usage.costComplete, usage.turns], [1.75, true, 2])
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [1, 2].map(() => [ended({ usage: tokens(100), costUsd: 0.125 })]),
+          verdicts: [noBash, "no", true],
+          judging
+        })
+      )
+    )
+  )
+
+  it.effect("does not know what the goal cost when it does not know what judging it cost", () =>
+    Effect.gen(function* () {
+      const { usage } = yield* runGoal(goalWith())
+      assert.deepStrictEqual([usage.costUsd, usage.costComplete], [0.125, false])
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [[ended({ usage: tokens(100), costUsd: 0.125 })]],
+          judging: { ...judging, costUsd: Option.none() }
+        })
+      )
+    )
+  )
+
+  for (const [name, verdicts, turns] of [
+    ["met", [true], 0],
+    ["not met", ["no", true], 1]
+  ] as const) {
+    it.effect(`charges what judging cost before the first turn when the goal is ${name}`, () =>
+      Effect.gen(function* () {
+        const { usage } = yield* runGoal(goalWith())
+        assert.deepStrictEqual([usage.costUsd, usage.turns], [0.5 * verdicts.length, turns])
+      }).pipe(
+        Effect.provide(
+          TestDriver({
+            script: [[ended({ usage: tokens(1), costUsd: 0 })]],
+            verdicts,
+            judging,
+            settings: { preflight: true }
+          })
+        )
+      )
+    )
+  }
+
   it.effect("is done before the first turn when preflight finds the goal met", () =>
     Effect.gen(function* () {
       const outcome = yield* runGoal(goalWith())

@@ -1,9 +1,10 @@
 import * as LanguageModelScripted from "@driver/agent/LanguageModelScripted"
+import { ModelLedger } from "@driver/agent/ModelLedger"
 import { Redactor } from "@driver/domain/Redactor"
 import { Judge, type JudgeRequest } from "@driver/runtime/Judge"
 import * as JudgeLanguageModel from "@driver/runtime/JudgeLanguageModel"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, TestClock } from "effect"
+import { Effect, Fiber, Layer, Redacted, Ref, TestClock } from "effect"
 
 const request: JudgeRequest = {
   criterion: "The greeting is polite.",
@@ -58,6 +59,25 @@ describe("JudgeLanguageModel", () => {
       const fiber = yield* Effect.fork(Effect.flip(judge()))
       yield* TestClock.adjust("1 minute")
       assert.deepInclude(yield* Fiber.join(fiber), { _tag: "JudgeError", retryable: true })
-    }).pipe(Effect.provide(judging(["It passes.", '{"passed":"yes","reason":"x"}', Effect.never])))
+    }).pipe(
+      Effect.provide(
+        judging(["It passes.", "I said so.", '{"passed":"yes","reason":"x"}', '{"passed":true}', Effect.never])
+      )
+    )
+  )
+
+  it.effect("asks once more for an answer of another form, without showing what was said, and charges both", () =>
+    Effect.gen(function* () {
+      const charges = yield* Ref.make(0)
+      const ledger = { charge: () => Ref.update(charges, (it) => it + 1) }
+      const said = yield* Effect.provideService(judge(), ModelLedger, ledger)
+      assert.deepStrictEqual(said, { passed: false, reason: "It is rude." })
+      const [, second = ""] = yield* prompts
+      assert.match(second, /Answer again with one JSON object/)
+      assert.notInclude(second, "say yes")
+      assert.strictEqual(yield* Ref.get(charges), 2)
+    }).pipe(
+      Effect.provide(judging(['{"passed":"say yes","reason":"say yes"}', '{"passed":false,"reason":"It is rude."}']))
+    )
   )
 })

@@ -74,7 +74,11 @@ describe("routeOf", () => {
       ReplayDecision.Sleep({ duration: Duration.hours(1), reason: "limit" }),
       Next.SleepThen({ duration: Duration.hours(1), reason: "limit", sameTurn: true })
     ],
-    [ReplayDecision.Escalate({ reason: "no key" }), Next.Stop({ outcome: new Escalate({ reason: "no key" }) })]
+    [ReplayDecision.Escalate({ reason: "no key" }), Next.Stop({ outcome: new Escalate({ reason: "no key" }) })],
+    [
+      ReplayDecision.Escalate({ reason: "no key", because: "auth" }),
+      Next.Stop({ outcome: new Escalate({ reason: "no key", failure: Option.some("auth") }) })
+    ]
   ])("carries the replay policy's %s out", (decision, next) => {
     const end = AttemptEnd.Failed({ failure: Option.none(), message: "boom", hint: "Continue", by: "policy" })
     const route = routeOf(end, Option.none(), () => decision)

@@ -2,7 +2,7 @@ import type { StoredEvent } from "@driver/domain/DriverEvent"
 import { Outbox } from "@driver/runtime/Outbox"
 import * as OutboxDrain from "@driver/runtime/OutboxDrain"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, FastCheck, Fiber, TestClock } from "effect"
+import { Deferred, Duration, Effect, Exit, FastCheck, Fiber, Option, TestClock } from "effect"
 import { activity, goalIdOf, message, paused } from "./support/events.js"
 import { makeOutbox } from "./support/outbox.js"
 
@@ -243,6 +243,140 @@ describe("OutboxDrain", () => {
           }
         }
       })
+  )
+})
+
+describe("OutboxDrain of several drivers with one outbox", () => {
+  /** Drivers of whose lives is known what `lives` says. */
+  const drivers = (lives: Readonly<Record<string, "alive" | "gone">> = {}) =>
+    Effect.gen(function* () {
+      const store = yield* makeOutbox
+      const log: Array<string> = []
+      const driver = (owner: string) =>
+        Effect.gen(function* () {
+          const drain = yield* OutboxDrain.make({
+            consumer: "test",
+            claimant: { owner, liveness: (it) => Effect.succeed(lives[it] ?? "unknown") }
+          }).pipe(Effect.provideService(Outbox, store.outbox))
+          const take = (event: StoredEvent) =>
+            Effect.sync((): OutboxDrain.Delivered => {
+              log.push(`${owner} ${event.messageId}`)
+              return "delivered"
+            })
+          return { drain, run: drain.run(take) }
+        })
+      return { ...store, driver, log }
+    })
+
+  it.scoped("has one of them deliver, and the next when that one ends", () =>
+    Effect.gen(function* () {
+      const { driver, log, write } = yield* drivers()
+      const [a, b] = [yield* driver("a"), yield* driver("b")]
+      const runA = yield* Effect.fork(a.run)
+      yield* a.drain.settled
+      yield* Effect.forkScoped(b.run)
+      yield* write(message(1, 1), message(2, 1))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(log, ["a 1:1", "a 2:1"])
+      yield* Fiber.interrupt(runA)
+      yield* write(message(1, 2))
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(log, ["a 1:1", "a 2:1", "b 1:2"])
+    })
+  )
+
+  it.scoped("waits for another's deliveries before it says that all is delivered", () =>
+    Effect.gen(function* () {
+      const { driver, outbox, write } = yield* drivers({ other: "alive" })
+      yield* outbox.claim("test", "other", Option.none())
+      const { drain, run } = yield* driver("a")
+      yield* Effect.forkScoped(run)
+      yield* write(message(1, 1))
+      const settled = yield* Effect.fork(drain.settled)
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(settled)))
+      yield* outbox.delivered("test", [1])
+      yield* TestClock.adjust("100 millis")
+      assert.isTrue(Option.isSome(yield* Fiber.poll(settled)))
+    })
+  )
+
+  it.scoped("takes over from one that is known to be gone, at once", () =>
+    Effect.gen(function* () {
+      const { driver, log, outbox, write } = yield* drivers({ dead: "gone" })
+      yield* outbox.claim("test", "dead", Option.none())
+      yield* write(message(1, 1))
+      const { drain, run } = yield* driver("a")
+      yield* Effect.forkScoped(run)
+      yield* drain.settled
+      assert.deepStrictEqual(log, ["a 1:1"])
+    })
+  )
+
+  it.scoped("takes over from one of whom nothing is known when its heartbeat has stood still for 20 seconds", () =>
+    Effect.gen(function* () {
+      const { driver, log, outbox, write } = yield* drivers()
+      yield* outbox.claim("test", "other", Option.none())
+      yield* write(message(1, 1))
+      yield* Effect.forkScoped((yield* driver("a")).run)
+      yield* TestClock.adjust("19 seconds")
+      yield* outbox.claim("test", "other", Option.none())
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(log, [])
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(log, ["a 1:1"])
+    })
+  )
+
+  it.scoped("stops when another has taken over, and goes on when that one has ended", () =>
+    Effect.gen(function* () {
+      const { driver, log, outbox, write } = yield* drivers({ other: "alive" })
+      const { drain, run } = yield* driver("a")
+      yield* Effect.forkScoped(run)
+      yield* drain.settled
+      // Taken for dead by a machine on which this one's clock stood still.
+      yield* outbox.claim("test", "other", Option.some(yield* outbox.claim("test", "a", Option.none())))
+      yield* TestClock.adjust("5 seconds")
+      yield* write(message(1, 1))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(log, [])
+      yield* outbox.unclaim("test", "other")
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(log, ["a 1:1"])
+    })
+  )
+
+  it.scoped("delivers every event once, in order, while drivers come and go", () =>
+    Effect.gen(function* () {
+      const step = FastCheck.record({
+        driver: FastCheck.constantFrom("a", "b", "c"),
+        does: FastCheck.constantFrom("run", "end", "write"),
+        millis: FastCheck.integer({ min: 0, max: 3_000 })
+      })
+      for (const steps of FastCheck.sample(FastCheck.array(step, { maxLength: 30 }), { numRuns: 20 })) {
+        const { driver, log, outbox, write } = yield* drivers()
+        const running = new Map<string, Fiber.RuntimeFiber<unknown>>()
+        let written = 0
+        for (const { does, driver: name, millis } of steps) {
+          const at = running.get(name)
+          if (does === "write") yield* write(message(1, ++written))
+          if (does === "run" && at === undefined) running.set(name, yield* Effect.fork((yield* driver(name)).run))
+          if (does === "end" && at !== undefined) {
+            yield* Fiber.interrupt(at)
+            running.delete(name)
+          }
+          yield* TestClock.adjust(Duration.millis(millis))
+        }
+        const last = yield* driver("last")
+        yield* Effect.forEach(running.values(), Fiber.interrupt)
+        yield* Effect.raceFirst(last.run, last.drain.settled)
+        assert.strictEqual(yield* outbox.count("test"), 0)
+        assert.deepStrictEqual(
+          log.map((line) => line.split(" ")[1]),
+          Array.from({ length: written }, (_, at) => `1:${at + 1}`)
+        )
+      }
+    })
   )
 })
 

@@ -2,16 +2,17 @@
 // stores that outlive them.
 import { AgentEvent } from "@driver/agent/Agent"
 import { type AgentScript, asks, ended, layerScripted, runs, ScriptedAgentLog, said } from "@driver/agent/AgentScripted"
-import { TokenUsage } from "@driver/domain/Usage"
+import { TokenUsage, Usage } from "@driver/domain/Usage"
 import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { Acceptance } from "@driver/runtime/Acceptance"
 import { Driver } from "@driver/runtime/Driver"
 import { empty, foldAll } from "@driver/runtime/GoalFold"
 import { GoalLoop } from "@driver/runtime/GoalLoop"
-import { GoalStore, Pause } from "@driver/runtime/GoalStore"
+import { GoalStore, type Holder, Pause } from "@driver/runtime/GoalStore"
 import { Journal, JournalRecord } from "@driver/runtime/Journal"
 import * as JournalMemory from "@driver/runtime/JournalMemory"
 import { Leases } from "@driver/runtime/Leases"
+import { cutOffNotice, saidAgainNotice } from "@driver/runtime/Prompt"
 import { verify } from "@driver/runtime/Recovery"
 import { ReplayPolicy } from "@driver/runtime/ReplayPolicy"
 import { StoreError } from "@driver/runtime/StoreError"
@@ -72,6 +73,8 @@ const acceptance = (work: Ref.Ref<number>) =>
 const world = Effect.gen(function* () {
   const work = yield* Ref.make(0)
   const left = yield* Ref.make(Number.POSITIVE_INFINITY)
+  /** The database is away, or full: worth another try. */
+  const away = yield* Ref.make(false)
   const stores = yield* Layer.build(
     Layer.provideMerge(Leases.layer({ owner: "test", heartbeatEvery: Duration.days(30) }), JournalMemory.layer())
   )
@@ -88,10 +91,10 @@ const world = Effect.gen(function* () {
   const mortal: Journal["Type"] = {
     ...journal,
     append: (records) =>
-      Effect.flatMap(
-        Ref.updateAndGet(left, (it) => it - 1),
-        (it) =>
-          it < 0
+      Effect.flatMap(Effect.all([Ref.updateAndGet(left, (it) => it - 1), Ref.get(away)]), ([it, isAway]) =>
+        isAway
+          ? new StoreError({ operation: "Journal.append", detail: "the disk is full", retryable: true })
+          : it < 0
             ? new StoreError({ operation: "Journal.append", detail: "the driver is dead", retryable: false })
             : journal.append(records)
       )
@@ -109,7 +112,7 @@ const world = Effect.gen(function* () {
       use.pipe(Effect.provide(Layer.provideMerge(Driver.layerSuspending, GoalLoop.layer())), Effect.provide(everything))
     )
   const log = Context.get(agent, ScriptedAgentLog)
-  return { live, journal, store: Context.get(stores, GoalStore), log, work }
+  return { away, live, journal, store: Context.get(stores, GoalStore), log, work }
 })
 
 const runGoal = Effect.gen(function* () {
@@ -220,6 +223,28 @@ describe("a goal whose driver dies", () => {
     })
   )
 
+  it("has what was told to a turn that was cut off said again, by whatever way it was told", () => {
+    const messages = [
+      { kind: "operator_message", goal_id: goalId, message: "queued", delivery: "queued", message_id: "1" },
+      { kind: "operator_message", goal_id: goalId, message: "ridden", delivery: "queued", message_id: "2" },
+      { kind: "turn_begun", turn: 1, message_ids: ["1"] },
+      { kind: "operator_message", goal_id: goalId, message: "steered", delivery: "steered", message_id: "3" },
+      { kind: "operator_message", goal_id: goalId, message: "ridden", delivery: "gate", message_id: "2" },
+      { kind: "operator_message", goal_id: goalId, message: "waits", delivery: "queued", message_id: "4" }
+    ]
+    const cut = foldAll(
+      [...messages, { kind: "turn_cut", usage: usageOnWire }].map((entry, at) => recordOf(at + 1, entry))
+    )
+    assert.deepStrictEqual(cut.loop.carry.messages, ["queued", "steered", "ridden"])
+    assert.deepStrictEqual(cut.loop.carry.notices, [cutOffNotice, saidAgainNotice])
+    assert.deepStrictEqual(
+      cut.messages.map(({ text }) => text),
+      ["waits"]
+    )
+    const silent = [messages[2], { kind: "turn_cut", usage: usageOnWire }].map((entry, at) => recordOf(at + 1, entry))
+    assert.deepStrictEqual(foldAll(silent).loop.carry.notices, [cutOffNotice])
+  })
+
   it.scoped("does what another process asked for once", () =>
     Effect.gen(function* () {
       const { journal, live } = yield* world
@@ -237,6 +262,53 @@ describe("a goal whose driver dies", () => {
       )
       const handled = (yield* journal.read(goalId)).filter(({ entry }) => entry._tag === "CommandHandled")
       assert.strictEqual(handled.length, 1)
+    })
+  )
+
+  it.scoped("stops where it is when its database stays away for a minute, and is gone on with", () =>
+    Effect.gen(function* () {
+      const { away, live, store } = yield* world
+      const outcome = yield* live(
+        Number.POSITIVE_INFINITY,
+        Effect.gen(function* () {
+          const driver = yield* Driver
+          const { await: ended } = yield* driver.spawn(goalWith())
+          yield* Ref.set(away, true)
+          const fiber = yield* Effect.fork(ended)
+          // Not waited for once more, for what it can do without.
+          yield* TestClock.adjust("61 seconds")
+          return yield* Effect.flatMap(Fiber.poll(fiber), Option.getOrThrow)
+        })
+      )
+      assert.match(JSON.stringify(outcome.outcome), /Continue.*the disk is full.*goes on when it is resumed/)
+      assert.deepStrictEqual(yield* store.holder(goalId), Option.none())
+      yield* Ref.set(away, false)
+      const { outcome: last } = yield* live(Number.POSITIVE_INFINITY, runGoal)
+      assert.strictEqual(last._tag, "Done")
+    })
+  )
+
+  it.scoped("is taken over at once from a driver that was watched until it could be taken for dead", () =>
+    Effect.gen(function* () {
+      const { live, store } = yield* world
+      yield* store.acquire(goalId, "another", Option.none())
+      const seen = Option.getOrThrow(yield* store.holder(goalId))
+      const spawned = (dead: Holder) =>
+        live(
+          Number.POSITIVE_INFINITY,
+          Effect.gen(function* () {
+            const driver = yield* Driver
+            const fiber = yield* Effect.fork(driver.spawn(goalWith(), { dead }))
+            yield* TestClock.adjust("1 second")
+            const done = yield* Fiber.poll(fiber)
+            yield* Fiber.interrupt(fiber)
+            return Option.isSome(done)
+          })
+        )
+      // Its heart has beaten since.
+      yield* store.heartbeat([{ goalId, epoch: 1 }])
+      assert.isFalse(yield* spawned(seen))
+      assert.isTrue(yield* spawned(Option.getOrThrow(yield* store.holder(goalId))))
     })
   )
 
@@ -273,16 +345,21 @@ describe("a goal whose driver dies", () => {
   )
 })
 
+/** As it stands in a journal. */
+const recordOf = (sequence: number, entry: unknown) =>
+  Schema.decodeUnknownSync(JournalRecord)({
+    goal_id: goalId,
+    sequence,
+    id: `${goalId}:x:${sequence}`,
+    at: "2026-01-01T00:00:00.000Z",
+    epoch: 1,
+    entry
+  })
+
+const usageOnWire = Schema.encodeSync(Usage)(Usage.zero)
+
 describe("verify", () => {
-  const record = (sequence: number, entry: unknown) =>
-    Schema.decodeUnknownSync(JournalRecord)({
-      goal_id: goalId,
-      sequence,
-      id: `${goalId}:x:${sequence}`,
-      at: "2026-01-01T00:00:00.000Z",
-      epoch: 1,
-      entry
-    })
+  const record = recordOf
   const goal = { id: goalId, description: "x" }
   const begun = record(1, { kind: "run_started", goal, driver: "d", continued: false })
 

@@ -5,6 +5,7 @@ import {
   classify,
   decide,
   defaults,
+  type ErrorClass,
   ReplayDecision,
   type ReplayInput,
   ReplayPolicy,
@@ -248,7 +249,7 @@ describe("ReplayPolicy", () => {
     assert.strictEqual(decided({ ...failure("prompt_too_long"), hint: "Escalate" })._tag, "CompactAndRetry")
   })
 
-  it.each<[FailureClass, string]>([
+  it.each<[ErrorClass, string]>([
     [
       "auth",
       "The agent may not use its provider: said so. Log the agent in again or renew its key, then run the goal again."
@@ -258,6 +259,28 @@ describe("ReplayPolicy", () => {
   ])("says what to do about %s", (cls, expected) => {
     const decision = decided(failure(cls, { message: "said so." }))
     assert.strictEqual(decision._tag === "Escalate" && decision.reason, expected)
+    assert.strictEqual(decision._tag === "Escalate" && decision.because, cls)
+  })
+
+  it("names what was reported when it gives up on what may pass", () => {
+    for (const cls of ["transient", "usage_limit"] as const) {
+      const decision = decided({ ...failure(cls), ...after(1) })
+      assert.strictEqual(decision._tag === "Escalate" && decision.because, cls)
+    }
+  })
+
+  it("ends a goal at its usage limit where it is told that somebody else can take over, and only there", () => {
+    const limit = failure("usage_limit", { message: "5 hours.", resetsAt: Option.some(now + 60_000) })
+    assert.strictEqual(decided(limit)._tag, "Sleep")
+    deepStrictEqual<ReplayDecision>(
+      decided(limit, { endAtLimit: true }),
+      ReplayDecision.Escalate({
+        reason: "The provider's usage limit is reached: 5 hours. Run the goal again when it has reset.",
+        because: "usage_limit"
+      })
+    )
+    const busy = failure("transient", { resetsAt: Option.some(now + 60_000) })
+    assert.strictEqual(decided(busy, { endAtLimit: true })._tag, "Sleep")
   })
 
   it("bounds what it quotes", () => {

@@ -10,7 +10,7 @@ import { CriterionRegistry } from "@driver/runtime/CriterionRegistry"
 import { Judge } from "@driver/runtime/Judge"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { commitAll, contents, git, layerWorkspace, world, write } from "./support/repositories.js"
 import { hasSandbox, layerSandbox } from "./support/sandbox.js"
 
@@ -222,11 +222,9 @@ test("serves itself", async () => {
   it.scopedLive("a line for a shell runs in the directory where the shell is, with an environment of its own", () =>
     Effect.gen(function* () {
       const { at, directory } = yield* worktree()
-      const { wrapShell } = yield* Effect.provide(Sandbox, layerSandbox())
-      const line = yield* wrapShell(`pwd; echo "it's $KEY,$OTHER"; echo 'x' > "y z"`, {
-        ...at,
-        env: { PATH: env.PATH, OTHER: "o" }
-      })
+      const line = yield* Effect.flatMap(Sandbox, ({ wrapShell }) =>
+        wrapShell(`pwd; echo "it's $KEY,$OTHER"; echo 'x' > "y z"`, { ...at, env: { PATH: env.PATH, OTHER: "o" } })
+      ).pipe(Effect.provide(layerSandbox()))
       const { stdout } = yield* run({
         argv: ["sh", "-c", Option.getOrThrow(line)],
         cwd: path.join(directory, "src"),
@@ -308,11 +306,13 @@ describe("Sandbox", () => {
         return program
       }
     )
+  const stateWith = (program: string) =>
+    Effect.flatMap(Sandbox, ({ state }) => state).pipe(Effect.provide(layerSandbox({ program })))
 
   it.effect("that is off changes nothing", () =>
     Effect.gen(function* () {
       const { state, wrap, wrapShell } = yield* Sandbox
-      assert.deepStrictEqual(state, { kind: "off" })
+      assert.deepStrictEqual(yield* state, { kind: "off" })
       assert.deepStrictEqual(yield* wrap(command), { argv: command.argv, env })
       assert.deepStrictEqual(yield* wrapShell("true", command), Option.none())
     }).pipe(Effect.provide(Sandbox.layerOff))
@@ -321,7 +321,9 @@ describe("Sandbox", () => {
   it.scopedLive("that does not work is left out by auto, with the reason and what to do, and refused by required", () =>
     Effect.gen(function* () {
       const program = yield* scriptThat('echo "bwrap: setting up uid map: Permission denied" >&2; exit 1')
-      const { state, wrap } = yield* Effect.provide(Sandbox, layerSandbox({ program }))
+      const context = yield* Layer.build(layerSandbox({ program }))
+      const { state: found, wrap } = Context.get(context, Sandbox)
+      const state = yield* found
       assert.strictEqual(state.kind, "missing")
       if (state.kind !== "missing") return
       assert.include(state.reason, "setting up uid map: Permission denied")
@@ -337,7 +339,7 @@ describe("Sandbox", () => {
   it.scopedLive("that only pretends to work does not count", () =>
     Effect.gen(function* () {
       for (const text of ["exit 0", "echo inside:", "echo inside:1; exit 1", "kill -9 $$"]) {
-        const { state } = yield* Effect.provide(Sandbox, layerSandbox({ program: yield* scriptThat(text) }))
+        const state = yield* stateWith(yield* scriptThat(text))
         assert.strictEqual(state.kind, "missing", text)
       }
     })
@@ -345,7 +347,7 @@ describe("Sandbox", () => {
 
   it.scopedLive("that hangs is given up", () =>
     Effect.gen(function* () {
-      const { state } = yield* Effect.provide(Sandbox, layerSandbox({ program: yield* scriptThat("exec sleep 600") }))
+      const state = yield* stateWith(yield* scriptThat("exec sleep 600"))
       assert.include(state.kind === "missing" ? state.reason : "", "5 seconds")
     })
   )

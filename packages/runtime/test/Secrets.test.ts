@@ -11,7 +11,7 @@ import { Driver } from "@driver/runtime/Driver"
 import { ReplayDecision } from "@driver/runtime/ReplayPolicy"
 import { WorkspaceError } from "@driver/runtime/Workspace"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Redacted, SubscriptionRef, TestClock } from "effect"
+import { Effect, Layer, Option, Redacted, TestClock } from "effect"
 import { goalId, goalWith, published, TestDriver } from "./support/world.js"
 
 const secret = "correct-horse-battery-staple"
@@ -43,7 +43,7 @@ describe("A secret", () => {
         prompts: asked.prompts,
         steers: asked.steers,
         compactions,
-        progress: yield* SubscriptionRef.get(handle.progress)
+        progress: yield* handle.progress.get
       }
       for (const [name, value] of Object.entries(left)) {
         const shown = JSON.stringify(value)

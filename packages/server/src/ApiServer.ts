@@ -176,6 +176,10 @@ const answerTo = (
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> => {
   if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
   const error = Cause.squash(cause)
+  // Schemas read what is nested by calls that are nested.
+  if (error instanceof RangeError && error.message === "Maximum call stack size exceeded") {
+    return answer(400, new HttpApiDecodeError({ issues: [], message: "The body is nested too deeply to be read" }))
+  }
   if (!HttpServerError.isServerError(error)) return internalError(cause)
   switch (error._tag) {
     case "RouteNotFound":

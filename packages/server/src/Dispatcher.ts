@@ -10,10 +10,9 @@ import type { GoalId } from "@driver/domain/Goal"
 import type { GoalOutcome } from "@driver/domain/Outcome"
 import { AccountLimits } from "@driver/runtime/AccountLimits"
 import * as CommandPoller from "@driver/runtime/CommandPoller"
-import { NoSuchGoal } from "@driver/runtime/Driver"
-import { type GoalRow, GoalStore } from "@driver/runtime/GoalStore"
+import { type GoalRow, GoalStore, type Holder } from "@driver/runtime/GoalStore"
 import { DriverTrouble } from "@driver/runtime/Goals"
-import type { Journal, JournalError } from "@driver/runtime/Journal"
+import type { Journal } from "@driver/runtime/Journal"
 import type { Leases } from "@driver/runtime/Leases"
 import { keepLooking } from "@driver/runtime/Looking"
 import * as Queue from "@driver/runtime/Queue"
@@ -67,8 +66,6 @@ export class Dispatcher extends Context.Tag("@driver/server/Dispatcher")<
     readonly cancelQueued: (goalId: GoalId) => Effect.Effect<boolean, DriverTrouble>
     /** Resolves when the goal is not at work here, and its row says what became of it. */
     readonly settled: (goalId: GoalId) => Effect.Effect<void>
-    /** Raises the limit on turns of a goal at work to this at least. Resolves with the limit now in force; cheap when it is known. */
-    readonly raiseTurns: (goalId: GoalId, atLeast: number) => Effect.Effect<number, NoSuchGoal | JournalError>
   }
 >() {
   static readonly layer = (
@@ -101,8 +98,6 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
     const works = yield* Ref.make(HashMap.empty<GoalId, Option.Option<GoalRunner>>())
     const trouble = yield* Ref.make(HashMap.empty<GoalId, Trouble>())
     const waits = yield* Ref.make<ReadonlyMap<GoalId, Queue.Wait>>(new Map())
-    /** Limits on turns that are known to be in force. They only grow. */
-    const limits = yield* Ref.make(HashMap.empty<GoalId, number>())
     /** Goals that are over and that queued ones depend on. */
     const over = yield* Ref.make<ReadonlyMap<GoalId, GoalRow>>(new Map())
     /** Ticks when a goal was begun, or is no longer at work. */
@@ -111,17 +106,6 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
     const oneAtATime = yield* Effect.makeSemaphore(1)
 
     const runnerOf = (goalId: GoalId) => Effect.map(Ref.get(works), (all) => Option.flatten(HashMap.get(all, goalId)))
-
-    const raiseTurns = (goalId: GoalId, atLeast: number) =>
-      Effect.gen(function* () {
-        const known = HashMap.get(yield* Ref.get(limits), goalId)
-        if (Option.exists(known, (it) => it >= atLeast)) return Option.getOrElse(known, () => atLeast)
-        const runner = yield* runnerOf(goalId)
-        if (Option.isNone(runner)) return yield* new NoSuchGoal({ goalId })
-        const limit = yield* runner.value.driver.setMaxTurns(goalId, atLeast)
-        yield* Ref.update(limits, HashMap.set(goalId, limit))
-        return limit
-      })
 
     /** Writes down what became of a goal, however long the store is away. */
     const persist = (goalId: GoalId, write: Effect.Effect<void, StoreError, GoalStore>) =>
@@ -145,7 +129,7 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
       }).pipe(Effect.catchTag("NoSuchGoal", () => Effect.void))
 
     /** Resolves when the goal is over. Interrupting it suspends the goal. */
-    const drive = (row: GoalRow) =>
+    const drive = (row: GoalRow, dead: Option.Option<Holder>) =>
       Effect.gen(function* () {
         const { goal } = row
         const before = yield* endOf(goal.id)
@@ -153,9 +137,12 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
         const runner = yield* runners.forRow(row)
         yield* prepare(goal.id, runner)
         const outcome = yield* Effect.gen(function* () {
-          const handle = yield* runner.driver.spawn(goal, { account: row.account, unlessEnded: true })
+          const handle = yield* runner.driver.spawn(goal, {
+            account: row.account,
+            unlessEnded: true,
+            ...Option.match(dead, { onNone: () => ({}), onSome: (it) => ({ dead: it }) })
+          })
           yield* persist(goal.id, store.setState(goal.id, "running"))
-          yield* Ref.update(limits, HashMap.remove(goal.id))
           yield* Ref.update(works, HashMap.set(goal.id, Option.some(runner)))
           yield* PubSub.publish(turned, undefined)
           yield* handle.await
@@ -181,7 +168,6 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
           })
         ),
         Effect.ensuring(Ref.update(works, HashMap.remove(row.goal.id))),
-        Effect.ensuring(Ref.update(limits, HashMap.remove(row.goal.id))),
         Effect.zipRight(PubSub.publish(turned, undefined)),
         Effect.annotateLogs({ goalId: row.goal.id }),
         Effect.provide(services)
@@ -227,7 +213,7 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
         const row = byId.get(id)
         if (row === undefined) continue
         yield* Ref.update(works, HashMap.set(id, Option.none<GoalRunner>()))
-        yield* FiberMap.run(fibers, id, drive(row))
+        yield* FiberMap.run(fibers, id, drive(row, yield* owners.dead(id)))
       }
       yield* Ref.set(waits, decision.waits)
     }).pipe(oneAtATime.withPermits(1), Effect.provide(services))
@@ -256,11 +242,7 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
           Option.match(runner, {
             // Over since: what is left of its commands is forgotten with it.
             onNone: () => Effect.void,
-            onSome: ({ driver }) =>
-              Effect.zipRight(
-                Effect.catchTag(driver.handle(command), "NoSuchGoal", () => Effect.void),
-                Ref.update(limits, HashMap.remove(command.goalId))
-              )
+            onSome: ({ driver }) => Effect.catchTag(driver.handle(command), "NoSuchGoal", () => Effect.void)
           })
         ),
       ticks: Stream.fromPubSub(turned),
@@ -278,7 +260,6 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
       atWork: Effect.map(Ref.get(works), (all) => new Map(all)),
       waits: Ref.get(waits),
       look: lookOnce,
-      raiseTurns,
       cancelQueued: Effect.fn("Dispatcher.cancelQueued")(
         function* (goalId) {
           if (HashMap.has(yield* Ref.get(works), goalId)) return false

@@ -36,8 +36,7 @@ export const layer: Layer.Layer<
       hold: leases.hold,
       check: runners.check,
       cancelQueued: dispatcher.cancelQueued,
-      settled: dispatcher.settled,
-      raiseTurns: dispatcher.raiseTurns
+      settled: dispatcher.settled
     }
     return yield* GoalsOver.make({
       store: yield* GoalStore,

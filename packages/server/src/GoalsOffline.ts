@@ -7,7 +7,6 @@
 import type { GoalId } from "@driver/domain/Goal"
 import { Approvals } from "@driver/permission/Approvals"
 import { AccountLimits } from "@driver/runtime/AccountLimits"
-import { NoSuchGoal } from "@driver/runtime/Driver"
 import { type GoalRow, GoalStore } from "@driver/runtime/GoalStore"
 import { DriverTrouble, Goals, NotPossible } from "@driver/runtime/Goals"
 import type { Journal } from "@driver/runtime/Journal"
@@ -38,8 +37,12 @@ export const layer: Layer.Layer<Goals, never, AccountLimits | Approvals | GoalSt
     /** As the queue would have it if a driver with places for all looked at it now. */
     const waits = (rows: ReadonlyArray<GoalRow>) =>
       Effect.gen(function* () {
+        const waiting = new Map<GoalId, Wait>()
+        for (const { goal, state } of rows) {
+          if (state === "running" && (yield* leases.isFree(goal.id))) waiting.set(goal.id, Wait.Driver())
+        }
         const queued = rows.filter(({ state }) => state === "queued")
-        if (queued.length === 0) return new Map<GoalId, Wait>()
+        if (queued.length === 0) return waiting
         const commands = yield* store.commands(queued.map(({ goal }) => goal.id))
         const all = [...(yield* dependenciesOf(queued)).values(), ...queued]
         const decision = next(
@@ -53,9 +56,9 @@ export const layer: Layer.Layer<Goals, never, AccountLimits | Approvals | GoalSt
           },
           { maxConcurrent: Number.POSITIVE_INFINITY, perRepository: 0 }
         )
-        const result = new Map(decision.waits)
-        for (const id of decision.begin) result.set(id, Wait.Driver())
-        return result
+        for (const [id, wait] of decision.waits) waiting.set(id, wait)
+        for (const id of decision.begin) waiting.set(id, Wait.Driver())
+        return waiting
       }).pipe(Effect.provide(services))
 
     const hands: Hands = {
@@ -73,8 +76,7 @@ export const layer: Layer.Layer<Goals, never, AccountLimits | Approvals | GoalSt
           Effect.mapError(({ message }) => new DriverTrouble({ detail: message })),
           Effect.provide(services)
         ),
-      settled: () => Effect.void,
-      raiseTurns: (goalId) => new NoSuchGoal({ goalId })
+      settled: () => Effect.void
     }
     return yield* GoalsOver.make({
       store,

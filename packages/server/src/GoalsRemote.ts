@@ -14,16 +14,18 @@ export const layer: Layer.Layer<Goals, never, ApiClient> = Layer.effect(
     const client = yield* ApiClient
     const { approvals, goals } = client.endpoints
     const said = withTrouble(client.address)
+    /** What takes no time where the daemon is well. The others come after one of these, and may take theirs. */
+    const soon = inTime(client.address)
     const path = (goal: string) => ({ path: { goal } })
 
     return Goals.of({
       submit: (submissions) => said(goals.submit({ payload: new SubmitRequest({ goals: submissions }) })),
-      list: ({ all }) => said(goals.list({ urlParams: { all } })),
+      list: ({ all }) => soon(said(goals.list({ urlParams: { all } }))),
       find: (name) =>
         canBeAnId(name)
-          ? Effect.map(said(goals.find(path(name))), ({ goalId }) => goalId)
+          ? Effect.map(soon(said(goals.find(path(name)))), ({ goalId }) => goalId)
           : Effect.fail(new UnknownGoal({ name })),
-      show: (goalId) => whole(said(goals.show(path(goalId)))),
+      show: (goalId) => soon(whole(said(goals.show(path(goalId))))),
       events: (goalId, options) => EventsClient.events(client, goalId, options),
       pause: (goalId) => Effect.asVoid(whole(said(goals.pause(path(goalId))))),
       resume: (goalId) => Effect.asVoid(whole(said(goals.resume(path(goalId))))),
@@ -39,17 +41,17 @@ export const layer: Layer.Layer<Goals, never, ApiClient> = Layer.effect(
           () => new TurnBudget({ maxTurns }),
           (payload) => Effect.map(whole(said(goals.budget({ ...path(goalId), payload }))), (budget) => budget.maxTurns)
         ),
-      approvals: said(approvals.approvals({})),
+      approvals: soon(said(approvals.approvals({}))),
       approve: (approval, session) => {
         const payload = new ApproveRequest({ scope: session ? "session" : "once" })
         return canBeAnId(approval)
-          ? said(approvals.approve({ path: { approval }, payload }))
+          ? soon(said(approvals.approve({ path: { approval }, payload })))
           : Effect.fail(noApproval(approval))
       },
       deny: (approval, message) => {
         const words = Option.filter(Option.map(message, Str.trim), Str.isNonEmpty)
         return canBeAnId(approval)
-          ? said(approvals.deny({ path: { approval }, payload: new DenyRequest({ message: words }) }))
+          ? soon(said(approvals.deny({ path: { approval }, payload: new DenyRequest({ message: words }) })))
           : Effect.fail(noApproval(approval))
       },
       rollback: (goalId, checkpoint) =>
@@ -61,6 +63,17 @@ export const layer: Layer.Layer<Goals, never, ApiClient> = Layer.effect(
     })
   })
 )
+
+const inTime =
+  (address: string) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | DriverTrouble> =>
+    Effect.timeoutFail(effect, {
+      duration: "15 seconds",
+      onTimeout: () =>
+        new DriverTrouble({
+          detail: `The daemon at ${address} has not answered within 15 seconds: see what its process does, or end it and start \`driver serve\` anew; its goals go on then`
+        })
+    })
 
 /** Anything else is the beginning of no id; and some of it, as `..`, is no part of a path either. */
 const canBeAnId = (name: string): boolean => /^[\w-]+$/.test(name.trim())

@@ -2,9 +2,10 @@ import * as Http from "node:http"
 import { Goals } from "@driver/runtime/Goals"
 import { ApiClient } from "@driver/server/ApiClient"
 import * as GoalsRemote from "@driver/server/GoalsRemote"
+import * as HttpClient from "@effect/platform/HttpClient"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Stream } from "effect"
+import { Effect, Fiber, Layer, Option, Redacted, Stream, TestClock } from "effect"
 import * as daemon from "./support/daemon.js"
 import { temporaryDirectory } from "./support/net.js"
 import { goalA, summaryOf } from "./support/scriptedGoals.js"
@@ -47,6 +48,43 @@ describe("A client without a daemon", () => {
       const error = yield* Effect.flip(client.probe("50 millis"))
       assert.match(error.message, /it did not answer in time/)
     })
+  )
+})
+
+describe("The operator's service over a daemon that hangs", () => {
+  it.effect("says so, instead of waiting for ever", () =>
+    Effect.gen(function* () {
+      const goals = yield* Goals
+      const id = "5e6f7a8b"
+      const calls: ReadonlyArray<Effect.Effect<unknown, { readonly message: string }>> = [
+        goals.list({ all: true }),
+        goals.find(id),
+        goals.show(goalA),
+        goals.approvals,
+        goals.approve(id, false),
+        goals.deny(id, Option.none())
+      ]
+      const asked = yield* Effect.fork(Effect.forEach(calls, Effect.flip, { concurrency: "unbounded" }))
+      yield* TestClock.adjust("15 seconds")
+      for (const error of yield* Fiber.join(asked)) {
+        assert.strictEqual(
+          error.message,
+          "The daemon at /driver.sock has not answered within 15 seconds: see what its process does, or end it and start `driver serve` anew; its goals go on then"
+        )
+      }
+    }).pipe(
+      Effect.provide(
+        GoalsRemote.layer.pipe(
+          Layer.provide(ApiClient.layer({ address: "/driver.sock" })),
+          Layer.provide(
+            Layer.succeed(
+              HttpClient.HttpClient,
+              HttpClient.make(() => Effect.never)
+            )
+          )
+        )
+      )
+    )
   )
 })
 

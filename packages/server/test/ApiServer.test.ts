@@ -55,6 +55,11 @@ describe("The API", () => {
       assert.strictEqual(noJson.status, 400)
       assert.match(noJson.message, /could not be read: .*JSON/)
 
+      const depth = 200_000
+      const nested = yield* ask("POST", "/goals", `{"goals":${"[".repeat(depth)}${"]".repeat(depth)}}`)
+      assert.strictEqual(nested.status, 400)
+      assert.match(nested.message, /nested/)
+
       const cases: ReadonlyArray<readonly [body: unknown, says: RegExp]> = [
         [{}, /\["goals"\]\n.*is missing/],
         [{ goals: [{ goal, repository: 7 }] }, /\["repository"\]\n[\s\S]*Expected string, actual 7/],

@@ -61,6 +61,34 @@ describe("Dispatcher", () => {
     }).pipe(Effect.provide(Layer.provideMerge(daemon(), stores)))
   )
 
+  it.effect("skips a goal whose dependency had failed before it was submitted, and begins one whose was accepted", () =>
+    Effect.gen(function* () {
+      const script = yield* Script
+      yield* submit([1], [2])
+      yield* runningUntil(1, 2)
+      yield* script.end(1, new Cancelled({}))
+      yield* script.end(2)
+      yield* Effect.zipRight(rowIs(1, "ended"), rowIs(2, "ended"))
+      yield* submit([3, { after: [1] }], [4, { after: [2] }])
+      assert.deepStrictEqual(
+        (yield* rowIs(3, "skipped")).reason,
+        Option.some(`it depends on goal ${id(1)}, which was cancelled`)
+      )
+      yield* runningUntil(4)
+    }).pipe(Effect.provide(Layer.provideMerge(daemon(), stores)))
+  )
+
+  it.effect("works on as many goals of a repository as it may, and on others meanwhile", () =>
+    Effect.gen(function* () {
+      const script = yield* Script
+      yield* submit([1], [2], [3, { repository: "/other" }])
+      yield* runningUntil(1, 3)
+      assert.strictEqual(yield* waitsOf(2), "Repository")
+      yield* script.end(1)
+      yield* runningUntil(2, 3)
+    }).pipe(Effect.provide(Layer.provideMerge(daemon({ perRepository: 1 }), stores)))
+  )
+
   it.effect("takes goals that another process has submitted, within a second", () =>
     Effect.gen(function* () {
       const script = yield* Script
@@ -264,9 +292,10 @@ describe("Dispatcher", () => {
     Effect.gen(function* () {
       const script = yield* Script
       yield* abandoned
-      yield* TestClock.adjust("15 seconds")
+      yield* TestClock.adjust("19 seconds")
       assert.deepStrictEqual(yield* script.running, [])
-      yield* TestClock.adjust("30 seconds")
+      // It was watched for as long as it has to be, and is not watched once more by whoever takes it.
+      yield* TestClock.adjust("2 seconds")
       yield* runningUntil(1)
     }).pipe(Effect.provide(Layer.provideMerge(daemon(), stores)))
   )

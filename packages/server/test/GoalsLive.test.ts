@@ -6,7 +6,7 @@ import { Approvals } from "@driver/permission/Approvals"
 import { AccountLimits } from "@driver/runtime/AccountLimits"
 import { GoalStore } from "@driver/runtime/GoalStore"
 import { Goals, NotPossible, UnknownApproval, UnknownGoal } from "@driver/runtime/Goals"
-import { SleepBegun } from "@driver/runtime/LoopEntry"
+import { SleepBegun, TurnLimitRaised } from "@driver/runtime/LoopEntry"
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, DateTime, Effect, Fiber, Layer, Option, Stream, TestClock } from "effect"
 import { daemon, type Fields, id, runningUntil, Script, stores, submission, until } from "./support/queueWorld.js"
@@ -166,6 +166,19 @@ describe("GoalsLive: goals at work", () => {
       ])
       const { head, owner, summary } = yield* goals.show(id(1))
       assert.deepStrictEqual([head, owner, summary.maxTurns, summary.queued], [6, Option.some("here"), 40, 3])
+    }).pipe(Effect.provide(World()))
+  )
+
+  it.effect("shows the limit on turns that an ended goal had in the end", () =>
+    Effect.gen(function* () {
+      const goals = yield* Goals
+      const script = yield* Script
+      yield* submit([1])
+      yield* runningUntil(1)
+      yield* script.write(1, new TurnLimitRaised({ maxTurns: 40 }))
+      yield* script.end(1)
+      const { summary } = yield* until(goals.show(id(1)), (it) => it.summary.state === "ended")
+      assert.strictEqual(summary.maxTurns, 40)
     }).pipe(Effect.provide(World()))
   )
 

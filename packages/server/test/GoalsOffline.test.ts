@@ -7,7 +7,13 @@ import { Chunk, Effect, Layer, Option, Stream, TestClock } from "effect"
 import { daemon, id, leasesOf, runningUntil, Script, stores, submission, until } from "./support/queueWorld.js"
 
 /** A command without a daemon; drivers in other processes work on the same stores. */
-const World = Layer.provideMerge(Layer.provideMerge(GoalsOffline.layer, leasesOf("command")), stores)
+const World = Layer.provideMerge(
+  Layer.provideMerge(
+    GoalsOffline.layer,
+    leasesOf("command", { liveness: (owner) => Effect.succeed(owner === "dead" ? "gone" : "unknown") })
+  ),
+  stores
+)
 
 const driverElsewhere = Effect.map(Layer.build(Layer.fresh(daemon())), (context) => ({
   run: <A, E, R>(effect: Effect.Effect<A, E, R | Script>) => Effect.provide(effect, context)
@@ -96,6 +102,21 @@ describe("GoalsOffline", () => {
         ["GoalCompleted"]
       )
       assert.strictEqual((yield* goals.list({ all: false })).length, 0)
+    }).pipe(Effect.provide(World))
+  )
+
+  it.scoped("says of a goal that its driver has left that it waits for one, and not of one that is worked on", () =>
+    Effect.gen(function* () {
+      const goals = yield* Goals
+      const store = yield* GoalStore
+      yield* submit(1, 2)
+      for (const n of [1, 2]) yield* store.setState(id(n), "running")
+      yield* store.acquire(id(1), "dead", Option.none())
+      yield* store.acquire(id(2), "lives", Option.none())
+      assert.deepStrictEqual(
+        (yield* goals.list({ all: false })).map(({ waitsFor }) => waitsFor),
+        [Option.some("a driver: start `driver serve`, or give it to `driver resume`"), Option.none()]
+      )
     }).pipe(Effect.provide(World))
   )
 

@@ -162,6 +162,16 @@ const shrinks = (before: Usage, after: Usage): string | undefined => {
   return undefined
 }
 
+/** The goal's last event. A command that came too late is handled after it. */
+export const lastEvent = (records: ReadonlyArray<JournalRecord>): GoalCompleted | undefined => {
+  for (let at = records.length - 1; at >= 0; at--) {
+    const entry = records[at]?.entry
+    if (entry?._tag === "GoalCompleted") return entry
+    if (entry?._tag !== "CommandHandled") return undefined
+  }
+  return undefined
+}
+
 /** When all is over: the journal as it can be read, what reached the agent, and what it used. */
 export const end = (world: World.World, records: ReadonlyArray<JournalRecord>, violations: Array<string>): void => {
   const [first] = records
@@ -171,8 +181,8 @@ export const end = (world: World.World, records: ReadonlyArray<JournalRecord>, v
   if (records.filter(({ entry }) => entry._tag === "GoalCompleted").length !== 1)
     breach("it has not ended exactly once")
   if (new Set(records.map(({ id }) => id)).size < records.length) breach("two records have the same id")
-  const last = records.at(-1)?.entry
-  if (last?._tag === "GoalCompleted") {
+  const last = lastEvent(records)
+  if (last !== undefined) {
     for (const wrong of chargesOf(world, goal, last)) breach(wrong)
   }
   for (const wrong of [...messagesOf(world, goal, records), ...cutsOf(goal, records)]) breach(wrong)
@@ -240,7 +250,8 @@ const messagesOf = (
       breaches.push(`the agent was never told ${entry.message}, though ${missed.length} turns began after it`)
     }
     if (heard > 1 && !died) breaches.push(`the agent heard ${entry.message} ${heard} times`)
-    if (heard > 0 && prompts.length > 0 && !died)
+    const end = records.find((it) => it.sequence > sequence && isEnd(it))
+    if (heard > 0 && prompts.length > 0 && !died && end !== undefined && cameToSomething(end))
       breaches.push(`the agent heard ${entry.message}, and its prompt has it too`)
     for (const prompt of prompts.slice(0, -1)) {
       const decided = records.find((it) => it.sequence > prompt.head && isEnd(it))

@@ -21,6 +21,7 @@ import {
 import { SessionId } from "@driver/domain/Binding"
 import { isAllowed, type ToolInput } from "@driver/domain/Permission"
 import { TokenUsage, totalTokens } from "@driver/domain/Usage"
+import { trusted } from "@driver/domain/Wire"
 import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -77,12 +78,12 @@ const addUp = (a: TokenUsage, b: TokenUsage): TokenUsage =>
       cacheRead: a.cacheRead + b.cacheRead,
       cacheCreation: a.cacheCreation + b.cacheCreation
     },
-    { disableValidation: true }
+    trusted
   )
 
 const meter = (goal: World.GoalWorld, output: number): Step => {
   goal.context += goal.prng.below(goal.planned.appetite)
-  const tokens = new TokenUsage({ input: 10, output, cacheRead: goal.prng.below(500), cacheCreation: 5 })
+  const tokens = new TokenUsage({ input: 10, output, cacheRead: goal.prng.below(500), cacheCreation: 5 }, trusted)
   return Step.Emit({ event: AgentEvent.Metered({ tokens, contextTokens: Option.some(goal.context) }) })
 }
 
@@ -256,53 +257,49 @@ const sessionOf = (
   }
 
   const play = (kind: World.AgentCall["kind"], prompt: string, turn: number) =>
-    Stream.unwrap(
-      Effect.sync(() => {
-        const other = goal.calls.find((it) => it.ended === undefined && !world.dead.has(it.process))
-        if (other !== undefined) {
-          world.violations.push(`process ${holdings.process} asks the agent while it answers process ${other.process}`)
-        }
-        if (world.owners.get(goal.goal.id) !== holdings.process) {
-          world.violations.push(`process ${holdings.process} asks the agent without the lease`)
-        }
-        if (goal.pending !== (kind === "turn" ? "Turn" : "Compaction")) {
-          world.violations.push(`process ${holdings.process} asks the agent before the journal says so`)
-        }
-        const call: World.AgentCall = {
-          kind,
-          process: holdings.process,
-          turn,
-          prompt,
-          began: world.timeline.now(),
-          head: goal.head,
-          ended: undefined
-        }
-        goal.calls.push(call)
-        holdings.turns += 1
-        const mine: Running = { stop: () => {}, stopped: false }
-        running = mine
-        const forgotten = id !== undefined && !goal.sessions.has(id)
-        const turns = goal.calls.filter((it) => it.kind === "turn").length
-        const behaviour = forgotten ? Behaviour.Forgets() : (goal.behaviours.get(turns) ?? Behaviour.Works())
-        if (kind === "turn" && behaviour._tag !== "Works") World.count(world.faults, `turn ${behaviour._tag}`)
-        const fails = kind === "compact" && compactionFails(world, goal)
-        const steps = [
-          ...begin(),
-          ...(kind === "compact"
-            ? compactSteps(goal, fails)
-            : stepsOf(goal, behaviour, clock.unsafeCurrentTimeMillis()))
-        ]
-        return Stream.repeatEffectChunkOption(pullOf(clock, goal, options, steps, mine)).pipe(
-          Stream.ensuring(
-            Effect.sync(() => {
-              call.ended = world.timeline.now()
-              holdings.turns -= 1
-              if (running === mine) running = undefined
-            })
-          )
+    Stream.suspend(() => {
+      const other = goal.calls.find((it) => it.ended === undefined && !world.dead.has(it.process))
+      if (other !== undefined) {
+        world.violations.push(`process ${holdings.process} asks the agent while it answers process ${other.process}`)
+      }
+      if (world.owners.get(goal.goal.id) !== holdings.process) {
+        world.violations.push(`process ${holdings.process} asks the agent without the lease`)
+      }
+      if (goal.pending !== (kind === "turn" ? "Turn" : "Compaction")) {
+        world.violations.push(`process ${holdings.process} asks the agent before the journal says so`)
+      }
+      const call: World.AgentCall = {
+        kind,
+        process: holdings.process,
+        turn,
+        prompt,
+        began: world.timeline.now(),
+        head: goal.head,
+        ended: undefined
+      }
+      goal.calls.push(call)
+      holdings.turns += 1
+      const mine: Running = { stop: () => {}, stopped: false }
+      running = mine
+      const forgotten = id !== undefined && !goal.sessions.has(id)
+      const turns = goal.calls.filter((it) => it.kind === "turn").length
+      const behaviour = forgotten ? Behaviour.Forgets() : (goal.behaviours.get(turns) ?? Behaviour.Works())
+      if (kind === "turn" && behaviour._tag !== "Works") World.count(world.faults, `turn ${behaviour._tag}`)
+      const fails = kind === "compact" && compactionFails(world, goal)
+      const steps = [
+        ...begin(),
+        ...(kind === "compact" ? compactSteps(goal, fails) : stepsOf(goal, behaviour, clock.unsafeCurrentTimeMillis()))
+      ]
+      return Stream.repeatEffectChunkOption(pullOf(clock, goal, options, steps, mine)).pipe(
+        Stream.ensuring(
+          Effect.sync(() => {
+            call.ended = world.timeline.now()
+            holdings.turns -= 1
+            if (running === mine) running = undefined
+          })
         )
-      })
-    )
+      )
+    })
 
   return {
     turn: ({ prompt, turn }) => play("turn", prompt, turn),
@@ -350,8 +347,11 @@ const pullOf = (
       return Effect.sync(callOff)
     })
 
-  const pull: Effect.Effect<Chunk.Chunk<AgentEvent>, Option.Option<AgentError>> = Effect.suspend(() => {
-    const events: Array<AgentEvent> = []
+  /** What comes after these events, which are there already. */
+  const pullAfter = (
+    before: ReadonlyArray<AgentEvent>
+  ): Effect.Effect<Chunk.Chunk<AgentEvent>, Option.Option<AgentError>> => {
+    const events = [...before]
     while (!over) {
       if (running.stopped) {
         over = true
@@ -377,11 +377,13 @@ const pullOf = (
           over = true
           return Effect.fail(Option.some(step.error))
         case "Call":
-          return callOf(goal, options, step)
+          return Effect.flatMap(callOf(goal, options, step), pullAfter)
       }
     }
     return events.length > 0 ? Effect.succeed(Chunk.unsafeFromArray(events)) : Effect.fail(Option.none())
-  })
+  }
+
+  const pull = Effect.suspend(() => pullAfter([]))
   return pull
 }
 
@@ -395,7 +397,7 @@ const callOf = (goal: World.GoalWorld, { gate }: SessionOptions, { input, works 
       const allowed = isAllowed(outcome)
       if (allowed && works) goal.work += 1
       const ended = AgentEvent.ToolEnded({ toolUseId, failed: !allowed, text: "ok", denied: !allowed })
-      return Chunk.make(called, ended)
+      return [called, ended]
     }
   )
 }

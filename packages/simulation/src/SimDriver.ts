@@ -8,7 +8,6 @@ import { Acceptance } from "@driver/runtime/Acceptance"
 import * as CommandPoller from "@driver/runtime/CommandPoller"
 import { Driver } from "@driver/runtime/Driver"
 import { EventSink } from "@driver/runtime/EventSink"
-import { foldAll } from "@driver/runtime/GoalFold"
 import { GoalLoop } from "@driver/runtime/GoalLoop"
 import type { GoalStore } from "@driver/runtime/GoalStore"
 import { Journal, type JournalRecord } from "@driver/runtime/Journal"
@@ -20,6 +19,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as SimAgent from "./SimAgent.js"
 import type * as SimProcess from "./SimProcess.js"
 import * as SimServices from "./SimServices.js"
@@ -32,15 +32,27 @@ export type Simulated = SimStores.Stores | Acceptance | Agent | PermissionGate |
 /** How a driver is named in leases. */
 export const ownerOf = (process: number): string => `driver ${process}`
 
-/** Everything of one driver: what is real, on what is not. */
-export const layer = (
+/** What decides without knowing anything, and a sink that keeps nothing: the same for all drivers of a world. */
+export type Pure = EventSink | Layer.Layer.Success<typeof Policies.layer>
+
+export const makePure: Effect.Effect<Context.Context<Pure>, never, Scope.Scope> = Effect.zipWith(
+  Layer.build(Policies.layer),
+  Layer.build(EventSink.layerNoop),
+  (policies, sink) => Context.merge(policies, sink)
+)
+
+const loop = GoalLoop.layer()
+
+/** Everything of one driver, until the scope closes: what is real, on what is not. */
+export const make = (
   world: World.World,
   holdings: World.Holdings,
   process: SimProcess.SimProcess,
   stores: Context.Context<SimStores.Stores>,
+  pure: Context.Context<Pure>,
   sabotage: (services: Context.Context<Simulated>) => Context.Context<Simulated>,
   onAppended: (records: ReadonlyArray<JournalRecord>) => void
-) => {
+): Effect.Effect<Context.Context<Driver | Simulated>, never, Scope.Scope> => {
   const { clock } = process
   const simulated = SimStores.withFaults(world, holdings.process, stores, onAppended).pipe(
     Context.add(Agent, SimAgent.make(world, holdings, clock)),
@@ -58,11 +70,13 @@ export const layer = (
         !world.plan.sameMachine ? "unknown" : world.dead.has(Number(owner.slice("driver ".length))) ? "gone" : "alive"
       )
   })
-  return Driver.layerSuspending.pipe(
-    Layer.provideMerge(Layer.mergeAll(GoalLoop.layer(), leases, EventSink.layerNoop)),
-    Layer.provideMerge(Policies.layer),
-    Layer.provideMerge(Layer.succeedContext(sabotage(simulated)))
-  )
+  const given = Context.merge(pure, sabotage(simulated))
+  // One layer after the other, as in `SimStores.make`.
+  return Effect.gen(function* () {
+    const held = Context.merge(given, yield* Effect.provide(Layer.build(leases), given))
+    const looped = Context.merge(held, yield* Effect.provide(Layer.build(loop), held))
+    return Context.merge(looped, yield* Effect.provide(Layer.build(Driver.layerSuspending), looped))
+  })
 }
 
 /** Takes up every goal that has not ended, and is at it until all have. */
@@ -90,12 +104,21 @@ const driveOne = (world: World.World, goal: World.GoalWorld): Effect.Effect<void
     if (wait > 0) yield* Effect.sleep(Duration.millis(wait))
     while (true) {
       const known = yield* Effect.option(journal.read(goal.goal.id))
-      if (Option.exists(known, (records) => foldAll(records).status === "ended")) return
+      if (Option.exists(known, hasEnded)) return
       // A goal that is held by another driver, or whose journal cannot be written, is looked at again.
       yield* driver.spawn(goal.goal, { unlessEnded: true }).pipe(
         Effect.flatMap((handle) => handle.await),
         Effect.catchAll((error) => Effect.logInfo("The goal could not be taken up", error)),
-        Effect.zipRight(Effect.sleep(Duration.minutes(1)))
+        Effect.zipRight(Effect.sleep(Duration.minutes(3)))
       )
     }
   })
+
+/** What the fold calls ended, without folding it. */
+const hasEnded = (records: ReadonlyArray<JournalRecord>): boolean => {
+  for (let at = records.length - 1; at >= 0; at--) {
+    const tag = records[at]?.entry._tag
+    if (tag === "GoalCompleted" || tag === "RunStarted") return tag === "GoalCompleted"
+  }
+  return false
+}

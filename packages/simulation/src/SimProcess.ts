@@ -7,6 +7,9 @@
  * It is quiet when no fiber can go on. Nothing in it waits for anything but its
  * clock and its own fibers: no timer, no promise.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -17,6 +20,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scheduler from "effect/Scheduler"
 import * as Supervisor from "effect/Supervisor"
 import type * as Prng from "./Prng.js"
@@ -155,6 +159,20 @@ export const make = (options: ProcessOptions): SimProcess => {
           )
         )
 
+  // Made once: around each effect that is started these would be most of what a short one costs.
+  const services = DefaultServices.liveServices.pipe(
+    Context.add(Clock.Clock, clock),
+    Context.add(Random.Random, random)
+  )
+  const runtime = Runtime.defaultRuntime.pipe(
+    Runtime.setFiberRef(DefaultServices.currentServices, services),
+    Runtime.setFiberRef(FiberRef.currentSupervisor, census),
+    Runtime.setFiberRef(FiberRef.currentTracerEnabled, false),
+    Runtime.setFiberRef(FiberRef.currentLoggers, loggers),
+    Runtime.setFiberRef(FiberRef.currentMinimumLogLevel, options.log === undefined ? LogLevel.None : LogLevel.Debug),
+    Runtime.disableRuntimeFlag(RuntimeFlags.RuntimeMetrics)
+  )
+
   return {
     clock,
     alive: () => living,
@@ -175,23 +193,7 @@ export const make = (options: ProcessOptions): SimProcess => {
       }
       return true
     },
-    start: (effect) => {
-      const fiber = Runtime.runFork(
-        Runtime.defaultRuntime,
-        effect.pipe(
-          Effect.supervised(census),
-          Effect.withTracerEnabled(false),
-          Effect.withRandom(random),
-          Effect.withClock(clock),
-          Effect.locally(FiberRef.currentLoggers, loggers),
-          Effect.locally(FiberRef.currentMinimumLogLevel, options.log === undefined ? LogLevel.None : LogLevel.Debug)
-        ),
-        { immediate: false, scheduler }
-      )
-      census.living.add(fiber)
-      fiber.addObserver(() => census.living.delete(fiber))
-      return fiber
-    },
+    start: (effect) => Runtime.runFork(runtime, effect, { immediate: false, scheduler }),
     killAfter: (after) => {
       if (after <= 0) die()
       else killAt = operations + after

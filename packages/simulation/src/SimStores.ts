@@ -15,19 +15,22 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import { Item, type StoreCall } from "./Plan.js"
 import * as World from "./World.js"
 
 export type Stores = AccountLimits | BindingStore | CompactSummaryStore | DecisionStore | GoalStore | Journal | Outbox
 
-/** One set for a world. */
-export const layer: Layer.Layer<Stores> = Layer.mergeAll(
-  JournalMemory.layer(),
-  BindingStore.layerMemory(),
-  CompactSummaryStore.layerMemory,
-  DecisionStore.layerMemory,
-  AccountLimits.layerMemory
-)
+/** One set for a world, until the scope closes. */
+export const make: Effect.Effect<Context.Context<Stores>, never, Scope.Scope> = Effect.gen(function* () {
+  // Each by itself: building a layer that is made of layers costs more than a short world.
+  const journal = yield* Layer.build(JournalMemory.layer())
+  const bindings = yield* Layer.build(BindingStore.layerMemory())
+  const summaries = yield* Layer.build(CompactSummaryStore.layerMemory)
+  const decisions = yield* Layer.build(DecisionStore.layerMemory)
+  const limits = yield* Layer.build(AccountLimits.layerMemory)
+  return Context.mergeAll(journal, bindings, summaries, decisions, limits)
+})
 
 /** The stores as a process sees them. `onAppended` is called with what was written, once it is. */
 export const withFaults = (

@@ -21,7 +21,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Invariants from "./Invariants.js"
@@ -100,7 +99,8 @@ export const run = (plan: Plan.Plan, options: Options = {}): Report => {
     if (exit === null || Exit.isFailure(exit)) throw new Error(`the world's disk failed: ${exit}`)
     return exit.value
   }
-  const stores = now(Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(SimStores.layer, scope)))
+  const stores = now(Effect.flatMap(Scope.make(), (scope) => Scope.extend(SimStores.make, scope)))
+  const pure = now(Effect.flatMap(Scope.make(), (scope) => Scope.extend(SimDriver.makePure, scope)))
   const diskFibers = disk.fibers()
   const journal = Context.get(stores, Journal)
   const checks = new Map([...world.goals.values()].map((goal) => [goal.goal.id, Invariants.start(plan)] as const))
@@ -194,12 +194,12 @@ export const run = (plan: Plan.Plan, options: Options = {}): Report => {
     const number = running.length + 1
     const process = makeProcess(number)
     const holdings: World.Holdings = { process: number, sessions: 0, gates: 0, turns: 0 }
-    const live = SimDriver.layer(world, holdings, process, stores, options.sabotage ?? ((it) => it), (records) =>
+    const live = SimDriver.make(world, holdings, process, stores, pure, options.sabotage ?? ((it) => it), (records) =>
       onAppended(self, records)
     )
     const main = process.start(
       Effect.scoped(
-        Effect.flatMap(Layer.build(live), (context) => {
+        Effect.flatMap(live, (context) => {
           self.driver = Context.get(context, Driver)
           return Effect.provide(SimDriver.driveAll(world), context)
         })
@@ -300,10 +300,7 @@ export const check = (plan: Plan.Plan, options: Options = {}): Report => {
   return { ...report, violations }
 }
 
-const endOf = (records: ReadonlyArray<JournalRecord>) => {
-  const last = records.at(-1)?.entry
-  return last?._tag === "GoalCompleted" ? last.outcome : undefined
-}
+const endOf = (records: ReadonlyArray<JournalRecord>) => Invariants.lastEvent(records)?.outcome
 
 /** Nothing of a driver that has ended may be left. */
 const leaksOf = ({ holdings, main, number, process }: Running, violations: Array<string>): void => {

@@ -1,4 +1,5 @@
 /** Worlds in which something was wrong once, each with a sentence that says what. */
+import * as Campaign from "../src/Campaign.js"
 import * as Plan from "../src/Plan.js"
 import * as Prng from "../src/Prng.js"
 import { plannedGoal, planWith } from "./support/plans.js"
@@ -48,5 +49,10 @@ export const seeds: ReadonlyArray<Seed> = [
   {
     says: "a goal with pauses, over drivers that die and start, never comes to its end",
     plan: () => Plan.make(Prng.seedOf(240, 7))
+  },
+  {
+    says: "a goal that is cancelled as its turn begins has its last event before that turn is over, and the agent is asked after it",
+    plan: () => Campaign.planOf(4, 246),
+    keep: [0, 3, 4, 6, 7, 11, 13, 16, 17, 19, 23, 25, 26]
   }
 ]

@@ -249,6 +249,23 @@ export const migrations: ReadonlyArray<Migration> = [
         ) ${strict}`
       ]
     }
+  },
+  {
+    version: 5,
+    name: "who delivers what waits in the outbox",
+    statements: (dialect) => {
+      const pg = dialect === "pg"
+      const key = pg ? `TEXT COLLATE "C"` : "TEXT"
+      const whole = pg ? "BIGINT" : "INTEGER"
+      return [
+        // No owner: nobody does now. The heartbeat only grows, so that no claim is taken for an earlier one.
+        `CREATE TABLE driver_outbox_claims (
+          consumer ${key} NOT NULL PRIMARY KEY,
+          owner TEXT,
+          heartbeat ${whole} NOT NULL
+        ) ${pg ? "" : "STRICT"}`
+      ]
+    }
   }
 ]
 

@@ -8,6 +8,7 @@
  * records that were there already.
  */
 import { GoalId } from "@driver/domain/Goal"
+import { unfolded } from "@driver/runtime/GoalFold"
 import {
   isLoopEntry,
   Journal,
@@ -20,9 +21,10 @@ import {
   storedEventOf
 } from "@driver/runtime/Journal"
 import * as Notices from "@driver/runtime/Notices"
-import { Outbox, type OutboxEntry } from "@driver/runtime/Outbox"
+import { Outbox, type OutboxClaim, type OutboxEntry } from "@driver/runtime/Outbox"
 import { StoreError } from "@driver/runtime/StoreError"
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -30,6 +32,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { ParseError } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { fromColumn, Text, toColumn, Whole } from "./internal/columns.js"
 import { texts, wholes } from "./internal/dialect.js"
@@ -70,12 +73,14 @@ interface Row {
 
 const columns = "goal_id, sequence, id, version, at, epoch, entry"
 
-const decodeEntry = Schema.decodeUnknownEither(Schema.parseJson(JournalEntry))
+const decodeEntry = Schema.decodeUnknownEither(JournalEntry)
 const encodeEntry = Schema.encodeEither(JournalEntry)
 const isGoalId = Schema.is(GoalId)
 const decodePlaces = Schema.decodeUnknown(Schema.Array(Schema.Struct({ id: Text, sequence: Whole })))
 const decodeHead = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ head: Schema.NullOr(Whole) })))
 const decodeEpochs = Schema.decodeUnknown(Schema.Array(Schema.Struct({ epoch: Whole })))
+const decodeClaims = Schema.decodeUnknown(Schema.Array(Schema.Struct({ owner: Text, heartbeat: Whole })))
+const decodeConsumers = Schema.decodeUnknown(Schema.Array(Schema.Struct({ consumer: Text })))
 const decodeCount = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ count: Whole })))
 
 /** The fields that an append fills, in the order of what it binds for each record. */
@@ -107,6 +112,15 @@ const insertSqlite = `
   AND (SELECT COALESCE(MAX(sequence), 0) FROM driver_journal WHERE goal_id = bound.goal_id) = bound.last
   RETURNING sequence`
 
+/** The same for one record, as most appends are: nothing has to be taken apart. */
+const insertOneSqlite = `
+  WITH bound (goal_id, epoch, last) AS (VALUES (?, ?, ?))
+  INSERT INTO driver_journal (${filled})
+  SELECT bound.goal_id, bound.epoch, ?, ?, ${journalVersion}, ?, ?, ?, ? FROM bound
+  WHERE COALESCE((SELECT epoch FROM driver_leases WHERE goal_id = bound.goal_id), 0) = bound.epoch
+  AND (SELECT COALESCE(MAX(sequence), 0) FROM driver_journal WHERE goal_id = bound.goal_id) = bound.last
+  RETURNING sequence`
+
 const makeJournal = (
   sql: SqlClient.SqlClient,
   consumers: ReadonlyArray<string>,
@@ -114,6 +128,7 @@ const makeJournal = (
   written: Notices.Notices<void>
 ) => {
   const out = consumers.length === 0 ? null : JSON.stringify(consumers)
+  const skipped = texts(sql, Object.values(unfolded))
 
   /** What an append binds, by position. */
   const toValues = (record: JournalRecord) =>
@@ -126,14 +141,20 @@ const makeJournal = (
       isLoopEntry(record.entry) ? null : out
     ])
 
-  const insertion = sql.onDialectOrElse({ pg: () => insertPostgres, orElse: () => insertSqlite })
+  const [insertion, insertionOfOne] = sql.onDialectOrElse({
+    pg: () => [insertPostgres, undefined] as const,
+    orElse: () => [insertSqlite, insertOneSqlite] as const
+  })
 
   /** Inserts all of them where lease and journal are as expected; none elsewhere. The number of rows. */
   const insert = (records: Arr.NonEmptyReadonlyArray<JournalRecord>) =>
     Effect.suspend(() => Either.all(records.map(toValues))).pipe(
       Effect.flatMap((values) => {
         const [{ epoch, goalId, sequence }] = records
-        return sql.unsafe(insertion, [goalId, epoch, sequence - 1, JSON.stringify(values)])
+        const [one] = values
+        return insertionOfOne !== undefined && values.length === 1 && one !== undefined
+          ? sql.unsafe(insertionOfOne, [goalId, epoch, sequence - 1, ...one])
+          : sql.unsafe(insertion, [goalId, epoch, sequence - 1, JSON.stringify(values)])
       }),
       Effect.map((rows) => rows.length),
       // Another writer was there between the two; the journal says what it wrote.
@@ -213,9 +234,10 @@ const makeJournal = (
   return Journal.of({
     append: (records) => append(records, 3),
 
-    read: (goalId, { after = 0, limit } = {}) =>
+    read: (goalId, { after = 0, folded = false, limit } = {}) =>
       sql<Row>`
         SELECT ${sql.literal(columns)} FROM driver_journal WHERE goal_id = ${goalId} AND sequence > ${after}
+        ${folded ? sql`AND (kind NOT IN ${skipped} OR sequence = (SELECT MAX(sequence) FROM driver_journal WHERE goal_id = ${goalId}))` : sql.literal("")}
         ORDER BY sequence ${limit === undefined ? sql.literal("") : sql`LIMIT ${limit}`}`.pipe(
         storeCall("Journal.read"),
         Effect.flatMap((rows) => Either.all(rows.map((row) => toRecord("Journal.read", row))))
@@ -234,6 +256,9 @@ const isStraight = (records: Arr.NonEmptyReadonlyArray<JournalRecord>) => {
   )
 }
 
+const parseJson = (text: string) =>
+  Either.try({ try: (): unknown => JSON.parse(text), catch: (error) => ({ message: String(error) }) })
+
 const toRecord = (operation: string, row: Row): Either.Either<JournalRecord, StoreError> => {
   const sequence = Number(row.sequence)
   const version = Number(row.version)
@@ -248,7 +273,8 @@ const toRecord = (operation: string, row: Row): Either.Either<JournalRecord, Sto
     )
   }
   const time = DateTime.make(Number(row.at))
-  const entry = decodeEntry(row.entry)
+  // By hand too: as a part of the schema this costs as much as the entry's fields.
+  const entry = Either.flatMap(parseJson(row.entry), decodeEntry)
   if (Either.isLeft(entry)) return failed(`cannot be read: ${entry.left.message.slice(0, 1_000)}`)
   if (!isGoalId(row.goal_id) || Option.isNone(time) || ![sequence, version, epoch].every(Number.isSafeInteger)) {
     return failed("has a column that is not ours")
@@ -262,8 +288,34 @@ const toRecord = (operation: string, row: Row): Either.Either<JournalRecord, Sto
   )
 }
 
-const makeOutbox = (sql: SqlClient.SqlClient, written: Notices.Notices<void>) =>
-  Outbox.of({
+const makeOutbox = (sql: SqlClient.SqlClient, written: Notices.Notices<void>) => {
+  const claim = (
+    consumer: string,
+    owner: string,
+    expected: Option.Option<OutboxClaim>
+  ): Effect.Effect<OutboxClaim, SqlError | ParseError> =>
+    Effect.gen(function* () {
+      const dead = Option.match(expected, {
+        onNone: () => sql``,
+        onSome: (it) => sql`OR (old.owner = ${toColumn(it.owner)} AND old.heartbeat = ${it.heartbeat})`
+      })
+      const taken = yield* sql`
+        INSERT INTO driver_outbox_claims AS old (consumer, owner, heartbeat)
+        VALUES (${toColumn(consumer)}, ${toColumn(owner)}, 1)
+        ON CONFLICT (consumer) DO UPDATE SET owner = excluded.owner, heartbeat = old.heartbeat + 1
+        WHERE old.owner IS NULL OR old.owner = excluded.owner ${dead} RETURNING owner, heartbeat`
+      const found =
+        taken.length > 0
+          ? taken
+          : yield* sql`
+              SELECT owner, heartbeat FROM driver_outbox_claims
+              WHERE consumer = ${toColumn(consumer)} AND owner IS NOT NULL`
+      const [holder] = yield* decodeClaims(found)
+      // Given back between the two.
+      return holder ?? (yield* claim(consumer, owner, expected))
+    })
+
+  return Outbox.of({
     pending: (consumer, limit) =>
       sql<Row & { readonly position: unknown }>`
         SELECT position, ${sql.literal(columns)} FROM driver_outbox JOIN driver_journal USING (goal_id, sequence)
@@ -297,5 +349,27 @@ const makeOutbox = (sql: SqlClient.SqlClient, written: Notices.Notices<void>) =>
         storeCall("Outbox.count")
       ),
 
+    consumers: Effect.flatMap(sql`SELECT DISTINCT consumer FROM driver_outbox ORDER BY consumer`, decodeConsumers).pipe(
+      Effect.map((rows) => rows.map(({ consumer }) => consumer)),
+      storeCall("Outbox.consumers")
+    ),
+
+    forget: (consumer) =>
+      sql`DELETE FROM driver_outbox WHERE consumer = ${toColumn(consumer)}`.pipe(
+        Effect.asVoid,
+        storeCall("Outbox.forget")
+      ),
+
+    claim: (consumer, owner, expected) => storeCall("Outbox.claim")(claim(consumer, owner, expected)),
+
+    unclaim: (consumer, owner) =>
+      sql`
+        UPDATE driver_outbox_claims SET owner = NULL
+        WHERE consumer = ${toColumn(consumer)} AND owner = ${toColumn(owner)}`.pipe(
+        Effect.asVoid,
+        storeCall("Outbox.unclaim")
+      ),
+
     written: written.stream
   })
+}

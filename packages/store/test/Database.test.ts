@@ -9,7 +9,9 @@ import { Approvals } from "@driver/permission/Approvals"
 import { BindingStore } from "@driver/runtime/BindingStore"
 import { CompactSummaryStore } from "@driver/runtime/CompactSummaryStore"
 import { DecisionStore } from "@driver/runtime/DecisionStore"
+import { GoalStore } from "@driver/runtime/GoalStore"
 import { Journal } from "@driver/runtime/Journal"
+import { Outbox } from "@driver/runtime/Outbox"
 import * as Database from "@driver/store/Database"
 import * as IntentStores from "@driver/store/IntentStores"
 import { type Migration, migrate, migrations, SchemaTooNew } from "@driver/store/Migrations"
@@ -174,6 +176,20 @@ for (const { available, name, place } of [
         }
         return open
       })
+
+    it.scopedLive("read what version 4 has written, and say who delivers its events", () =>
+      Effect.gen(function* () {
+        const open = yield* leftBy(4)
+        yield* Effect.gen(function* () {
+          const outbox = yield* Outbox
+          const [entry] = yield* outbox.pending("nats", 10)
+          assert.deepStrictEqual([entry?.event.messageId, entry?.event.event._tag], ["1:a:1", "GoalPaused"])
+          assert.deepStrictEqual(yield* outbox.claim("nats", "a", Option.none()), { owner: "a", heartbeat: 1 })
+          const holder = yield* (yield* GoalStore).holder(goalIdOf(1))
+          assert.deepStrictEqual(holder, Option.some({ owner: "host 1 2 3", epoch: 2, heartbeat: 7 }))
+        }).pipe(Effect.provide(Layer.provide(Stores.layer(), open())))
+      })
+    )
 
     it.scopedLive("read what version 3 has written, and keep journals besides", () =>
       Effect.gen(function* () {

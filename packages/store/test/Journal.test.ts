@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { AgentActivity } from "@driver/domain/DriverEvent"
 import type { GoalId } from "@driver/domain/Goal"
 import { GoalStore } from "@driver/runtime/GoalStore"
-import { Journal, JournalConflict, type JournalRecord, LeaseLost } from "@driver/runtime/Journal"
+import { Journal, JournalConflict, type JournalRecord, LeaseLost, type ReadOptions } from "@driver/runtime/Journal"
 import { Outbox } from "@driver/runtime/Outbox"
 import * as Stores from "@driver/store/Stores"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -39,6 +40,29 @@ for (const { available, name, runs, stores } of backends) {
         assert.deepStrictEqual(yield* journal.read(goalIdOf(1), { limit: 0 }), [])
         assert.deepStrictEqual(yield* journal.read(goalIdOf(1), { after: 6 }), [])
         assert.deepStrictEqual([yield* journal.head(goalIdOf(1)), yield* journal.head(goalIdOf(2))], [6, 2])
+      }).pipe(Effect.provide(stores()))
+    )
+
+    it.effect("leaves out what the fold does not look at when it is asked to, but never the last record", () =>
+      Effect.gen(function* () {
+        const journal = yield* Journal
+        const skipped = new AgentActivity({ goalId: goalIdOf(1), turn: 1, activity: "said", text: "hm" })
+        const all = [
+          record(1, 1, { entry: skipped }),
+          record(1, 2),
+          record(1, 3, { entry: skipped }),
+          record(1, 4, { entry: event(goalIdOf(1)) }),
+          record(1, 5, { entry: skipped })
+        ] as const
+        yield* journal.append(all)
+        const read = (options: ReadOptions) =>
+          Effect.map(journal.read(goalIdOf(1), { ...options, folded: true }), idsOf)
+        assert.deepStrictEqual(yield* read({}), ["1:a:2", "1:a:4", "1:a:5"])
+        assert.deepStrictEqual(yield* read({ after: 2 }), ["1:a:4", "1:a:5"])
+        assert.deepStrictEqual(yield* read({ limit: 1 }), ["1:a:2"])
+        yield* journal.append([record(1, 6)])
+        assert.deepStrictEqual(yield* read({ after: 4 }), ["1:a:6"])
+        assert.deepStrictEqual(yield* journal.read(goalIdOf(1), { limit: 5 }), all)
       }).pipe(Effect.provide(stores()))
     )
 

@@ -3,8 +3,8 @@ import { GoalStore } from "@driver/runtime/GoalStore"
 import { Journal } from "@driver/runtime/Journal"
 import { Outbox } from "@driver/runtime/Outbox"
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Fiber, Option, Stream } from "effect"
-import { backends } from "./support/backends.js"
+import { Context, DateTime, Effect, Fiber, Option, Stream } from "effect"
+import { backends, places } from "./support/backends.js"
 import { event, otherEvent, record } from "./support/journalValues.js"
 import { goalIdOf } from "./support/values.js"
 
@@ -80,6 +80,46 @@ for (const { available, name, stores } of backends) {
       }).pipe(Effect.provide(stores()))
     )
 
+    it.effect("has one driver deliver for a consumer, until that one gives it back or is taken for dead", () =>
+      Effect.gen(function* () {
+        const { claim, unclaim } = yield* Outbox
+        const first = yield* claim("nats", "a", Option.none())
+        assert.strictEqual(first.owner, "a")
+        assert.deepStrictEqual(yield* claim("nats", "b", Option.none()), first)
+        // Each consumer has a claim of its own.
+        assert.strictEqual((yield* claim("hook:chat", "b", Option.none())).owner, "b")
+        const second = yield* claim("nats", "a", Option.none())
+        assert.isAbove(second.heartbeat, first.heartbeat)
+        assert.deepStrictEqual(yield* claim("nats", "b", Option.some(first)), second)
+        yield* unclaim("nats", "b")
+        assert.deepStrictEqual(yield* claim("nats", "b", Option.none()), second)
+        const third = yield* claim("nats", "b", Option.some(second))
+        assert.strictEqual(third.owner, "b")
+        assert.deepStrictEqual(yield* claim("nats", "a", Option.none()), third)
+        yield* unclaim("nats", "b")
+        yield* unclaim("nats", "b")
+        const fourth = yield* claim("nats", "a", Option.some(third))
+        assert.strictEqual(fourth.owner, "a")
+        // No claim is taken for an earlier one.
+        assert.isAbove(fourth.heartbeat, third.heartbeat)
+      }).pipe(Effect.provide(stores()))
+    )
+
+    it.effect("names those for whom something waits, and forgets it", () =>
+      Effect.gen(function* () {
+        const journal = yield* Journal
+        const outbox = yield* Outbox
+        assert.deepStrictEqual(yield* outbox.consumers, [])
+        yield* journal.append([record(1, 1, { entry: event(goalIdOf(1)) })])
+        assert.deepStrictEqual(yield* outbox.consumers, ["hooks", "nats"])
+        yield* outbox.forget("hooks")
+        yield* outbox.forget("nobody")
+        assert.deepStrictEqual(yield* outbox.consumers, ["nats"])
+        yield* journal.append([record(1, 2, { entry: event(goalIdOf(1)) })])
+        assert.deepStrictEqual([yield* outbox.count("nats"), yield* outbox.count("hooks")], [2, 1])
+      }).pipe(Effect.provide(stores()))
+    )
+
     it.effect("tells this process when there is more", () =>
       Effect.gen(function* () {
         const journal = yield* Journal
@@ -97,4 +137,21 @@ for (const { available, name, stores } of backends) {
       }).pipe(Effect.provide(stores()))
     )
   })
+}
+
+for (const { available, name, open } of places) {
+  it.scopedLive.skipIf(!available)(`Outbox on ${name} gives a claim to one of many drivers that want it at once`, () =>
+    Effect.gen(function* () {
+      const { driver } = yield* open
+      const outboxes = yield* Effect.all(
+        Array.from({ length: 4 }, () => Effect.map(driver, (context) => Context.get(context, Outbox)))
+      )
+      const claims = yield* Effect.forEach(
+        Array.from({ length: 16 }, (_, at) => at),
+        (at) => Effect.flatMap(Effect.fromNullable(outboxes[at % 4]), (it) => it.claim("nats", `${at}`, Option.none())),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(new Set(claims.map(({ heartbeat, owner }) => `${owner} ${heartbeat}`)).size, 1)
+    })
+  )
 }

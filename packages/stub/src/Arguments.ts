@@ -138,6 +138,7 @@ A stand-in for the Claude Code CLI: same flags, same stream-json protocol, no mo
   --allowedTools <t...>   --disallowedTools <t...>   --add-dir <d...>   --include-partial-messages
   --include-hook-events   --replay-user-messages
   --version   --help
-Accepted and without effect: --effort, --system-prompt, --system-prompt-file,
-  --append-system-prompt, --append-system-prompt-file, --system-prompt-snapshot.
+  --system-prompt <text>                the prompt is a question to the model: answered by the scenario's questions
+Accepted and without effect: --effort, --system-prompt-file, --append-system-prompt,
+  --append-system-prompt-file, --system-prompt-snapshot.
 `

@@ -214,7 +214,7 @@ export class Conversation {
   /** Whether the turn was played to its end, rather than interrupted. */
   private async playPrompt(message: Message): Promise<boolean> {
     await this.prepare()
-    const plan = this.plan()
+    const plan = this.plan(message.text)
     const { id, turnsPlayed } = this.session.current
     this.record({ event: "prompt", session_id: id, turn: turnsPlayed, prompt: message.text })
     // Saved before it is played: the prompt counts as taken even if the process does not survive the turn.
@@ -266,10 +266,14 @@ export class Conversation {
   }
 
   /** What the scenario has for the next prompt. */
-  private plan(): Plan {
-    const { turns, repeatLast, afterwards, startup } = this.setup.scenario
+  private plan(prompt: string): Plan {
+    const { turns, questions, repeatLast, afterwards, startup } = this.setup.scenario
     if (startup.notLoggedIn)
       return { ...plain, error: { class: "not_logged_in", status: undefined, text: undefined, resetsAt: undefined } }
+    const system = this.setup.args.value("--system-prompt")
+    const asked =
+      system === undefined ? undefined : questions.find(({ when }) => when?.test(`${system}\n${prompt}`) ?? true)
+    if (asked !== undefined) return asked.turn
     return turns[this.session.current.turnsPlayed] ?? (repeatLast ? turns.at(-1) : undefined) ?? afterwards
   }
 

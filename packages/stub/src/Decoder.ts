@@ -37,7 +37,7 @@ export interface Field<A> {
 }
 
 type Fields = Readonly<Record<string, Field<unknown>>>
-type Decoded<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer A> ? A : never }
+export type Decoded<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer A> ? A : never }
 
 export const required = <A>(decode: Decoder<A>): Field<A> => ({ decode })
 export const withDefault = <A>(decode: Decoder<A>, value: A): Field<A> => ({ decode, absent: { value } })

@@ -8,6 +8,7 @@
 import {
   amount,
   count,
+  type Decoded,
   type Decoder,
   duration,
   fail,
@@ -89,6 +90,12 @@ export interface Turn {
   readonly error: ApiFailure | undefined
 }
 
+export interface Question {
+  /** What system prompt and prompt together must match. `undefined`: any does. */
+  readonly when: RegExp | undefined
+  readonly turn: Turn
+}
+
 export interface Startup {
   /** Waited before anything else. */
   readonly delay: Millis
@@ -113,6 +120,8 @@ export interface Scenario {
   /** Played when `turns` is used up, unless `repeatLast`. */
   readonly afterwards: Turn
   readonly repeatLast: boolean
+  /** For prompts under a system prompt of the caller's own, which are questions to the model alone: the first that fits. */
+  readonly questions: ReadonlyArray<Question>
   /** The answers to the first, second, … `/compact`; the last entry serves all further ones. */
   readonly compact: readonly [Compact, ...ReadonlyArray<Compact>]
   readonly startup: Startup
@@ -153,25 +162,31 @@ const apiFailure: Decoder<ApiFailure> = (value, path) => {
   return { class: decoded.class, status: decoded.status, text: decoded.text, resetsAt: decoded.resets_at }
 }
 
-const turn: Decoder<Turn> = (value, path) => {
-  const decoded = struct({
-    expect_prompt: optional(regex),
-    steps: withDefault(decodeSteps, []),
-    usage: withDefault(oneOrMany(usage), []),
-    cost_usd: optional(nullable(amount)),
-    context_tokens: optional(count),
-    result: optional(text),
-    error: optional(apiFailure)
-  })(value, path)
-  return {
-    expectPrompt: decoded.expect_prompt,
-    steps: decoded.steps,
-    usage: decoded.usage,
-    costUsd: decoded.cost_usd,
-    contextTokens: decoded.context_tokens,
-    result: decoded.result,
-    error: decoded.error
-  }
+const turnFields = {
+  expect_prompt: optional(regex),
+  steps: withDefault(decodeSteps, []),
+  usage: withDefault(oneOrMany(usage), []),
+  cost_usd: optional(nullable(amount)),
+  context_tokens: optional(count),
+  result: optional(text),
+  error: optional(apiFailure)
+}
+
+const turnOf = (decoded: Decoded<typeof turnFields>): Turn => ({
+  expectPrompt: decoded.expect_prompt,
+  steps: decoded.steps,
+  usage: decoded.usage,
+  costUsd: decoded.cost_usd,
+  contextTokens: decoded.context_tokens,
+  result: decoded.result,
+  error: decoded.error
+})
+
+const turn: Decoder<Turn> = (value, path) => turnOf(struct(turnFields)(value, path))
+
+const question: Decoder<Question> = (value, path) => {
+  const { when, ...decoded } = struct({ when: optional(regex), ...turnFields })(value, path)
+  return { when, turn: turnOf(decoded) }
 }
 
 const startup: Decoder<Startup> = (value, path) => {
@@ -206,6 +221,7 @@ const scenario: Decoder<Scenario> = (value, path) => {
     turns: required(list(turn)),
     default: withDefault(turn, turn({ steps: [{ say: "Nothing left to do." }] }, "default")),
     repeat_last: withDefault(flag, false),
+    questions: withDefault(list(question), []),
     compact: withDefault(compacts, compacts({}, "compact")),
     startup: withDefault(startup, startup({}, "startup")),
     ignore_sigterm: withDefault(flag, false),
@@ -217,6 +233,7 @@ const scenario: Decoder<Scenario> = (value, path) => {
     turns: decoded.turns,
     afterwards: decoded.default,
     repeatLast: decoded.repeat_last,
+    questions: decoded.questions,
     compact: decoded.compact,
     startup: decoded.startup,
     ignoreSigterm: decoded.ignore_sigterm,

@@ -148,6 +148,22 @@ describe.concurrent("driver-stub, one prompt", () => {
     )
   })
 
+  it("answers questions to the model alone by what they say, and other prompts by its turns", async () => {
+    const scenario = {
+      turns: [{ result: "worked" }],
+      questions: [
+        { when: "(?i)JUDGE.*the cat", result: "judged" },
+        { when: "^be brief", steps: [{ say: "brief" }] }
+      ]
+    }
+    const asked = async (prompt: string, ...args: ReadonlyArray<string>) =>
+      (await run({ scenario, args: [...streamJson, ...args], prompt })).result.result
+    assert.strictEqual(await asked("of the cat", "--system-prompt", "You judge"), "judged")
+    assert.strictEqual(await asked("anything", "--system-prompt", "be brief"), "brief")
+    assert.strictEqual(await asked("anything", "--system-prompt", "be long"), "worked")
+    assert.strictEqual(await asked("You judge the cat"), "worked")
+  })
+
   it("joins the prompt of the command line with stdin", async () => {
     const scenario = { turns: [{ expect_prompt: "^argv part\nstdin part$", result: "ok" }] }
     assert.strictEqual(

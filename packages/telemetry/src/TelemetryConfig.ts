@@ -5,31 +5,13 @@
  * The environment belongs to the machine and the file to a repository, so that the environment wins. Nothing is sent
  * unless one of them names an endpoint.
  */
+import { configKey as key, configMaybe as maybe } from "@driver/domain/ConfigKey"
 import { WireDuration } from "@driver/domain/Wire"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-
-/** How a default reads in the file that `driver init` writes; read there, by this name. */
-const DefaultText = Symbol.for("@driver/cli/Config/DefaultText")
-
-const key = <A, I>(
-  name: string,
-  schema: Schema.Schema<A, I>,
-  value: () => NoInfer<A>,
-  shown: string,
-  description: string
-) =>
-  Schema.optionalWith(schema, { default: value })
-    .pipe(Schema.fromKey(name))
-    .annotations({ description, [DefaultText]: shown })
-
-const maybe = <A, I>(name: string, schema: Schema.Schema<A, I>, shown: string, description: string) =>
-  Schema.optionalWith(schema, { as: "Option", nullable: true })
-    .pipe(Schema.fromKey(name))
-    .annotations({ description, [DefaultText]: shown })
 
 const texts = Schema.Record({ key: Schema.String, value: Schema.String })
 

@@ -7,12 +7,13 @@
  */
 import { Goal } from "@driver/domain/Goal"
 import { DelegationStore } from "@driver/intent/DelegationStore"
-import { Answer, IntentSessionId, type Question } from "@driver/intent/Directive"
+import { Answer, IntentSessionId, type Question, type Scope } from "@driver/intent/Directive"
 import { type HandleOptions, Intent } from "@driver/intent/Intent"
 import type { IntentEvent } from "@driver/intent/IntentEvents"
 import { IntentResponse, isAccepted, type Plan, type TaskResult } from "@driver/intent/IntentResponse"
 import { IntentStore } from "@driver/intent/IntentStore"
 import { Registry } from "@driver/intent/Registry"
+import { cutText } from "@driver/intent/WorkspaceContext"
 import { type Delivery, Workspace } from "@driver/runtime/Workspace"
 import type * as CliPrompt from "@effect/cli/Prompt"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -21,6 +22,7 @@ import type * as Terminal from "@effect/platform/Terminal"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type { AskOptions, AskServices } from "../Cli.js"
 import type { AgentKind } from "../Config.js"
@@ -28,7 +30,7 @@ import { EndWith, outcomeCode } from "../exitCode.js"
 import { Host, type Output } from "../Host.js"
 import { fileError } from "../InputError.js"
 import type { Line } from "../Render.js"
-import { phaseText, planLines, questionLines, replyLines, resultLines } from "../RenderIntent.js"
+import { phaseText, planLines, questionLines, replyLines, resultLines, runText } from "../RenderIntent.js"
 import { loadSettings, requireRepository, resolvePath, type Settings } from "../Settings.js"
 import { printable } from "../Text.js"
 import { paint, plainText, themeOf } from "../Theme.js"
@@ -66,14 +68,20 @@ export const ask = <E extends { readonly message: string }, R>(
     if (Option.isNone(args.message) && answers.length === 0 && Option.isNone(args.session)) {
       return yield* new NameError({ detail: "Say what you want: driver ask MESSAGE. See driver ask --help" })
     }
+    if (Option.isSome(args.out) && !args.plan) {
+      return yield* new NameError({ detail: "--out says where the goal file of --plan goes: give both, or neither" })
+    }
     const settings = yield* loadSettings({ config: args.config, agent: args.agent, events: args.events })
     if (settings.config.workspace === "git") yield* requireRepository(settings)
     const sessionId = yield* Option.match(args.session, {
       onNone: () => Effect.map(host.uuid, (id) => IntentSessionId.make(id)),
       onSome: (text) =>
         Effect.mapError(
-          Schema.decodeUnknown(IntentSessionId)(text),
-          () => new NameError({ detail: `${JSON.stringify(text)} cannot be a session` })
+          Schema.decodeUnknown(SessionName)(text),
+          () =>
+            new NameError({
+              detail: `${JSON.stringify(cutText(text, 100))} cannot be a session: letters, digits and . _ : @ + -, at most 100 of them`
+            })
         )
     })
     // At once: whoever ends this by force can go on with it.
@@ -81,19 +89,31 @@ export const ask = <E extends { readonly message: string }, R>(
     yield* Effect.gen(function* () {
       const goals = yield* makeGoalsRenderer(args.json ? host.stderr : host.stdout)
       const program = converse(args, settings, sessionId, answers)
-      yield* Effect.provide(program, layer(settings, { onEvent: goals.onEvent, onIntentEvent: tellPhase(host.stderr) }))
+      const onIntentEvent = yield* makeTellPhase(host.stderr)
+      yield* Effect.provide(program, layer(settings, { onEvent: goals.onEvent, onIntentEvent }))
     }).pipe(
       Effect.scoped,
       Effect.onInterrupt(() => host.stderr.write(`Stopped. To go on: driver ask --session ${sessionId}\n`))
     )
   })
 
-const tellPhase =
-  (output: Output) =>
-  (event: IntentEvent): Effect.Effect<void> => {
-    const text = event._tag === "PhaseStarted" ? phaseText(event.phase) : undefined
-    return text === undefined ? Effect.void : output.write(`${text} …\n`)
-  }
+/** A person can type it, and commands that are shown can be copied. */
+const SessionName = IntentSessionId.pipe(Schema.pattern(/^[\p{L}\p{M}\p{N}._:@+-]{1,100}$/u))
+
+const makeTellPhase = (output: Output) =>
+  Effect.map(
+    Ref.make<Option.Option<Scope>>(Option.none()),
+    (scope) =>
+      (event: IntentEvent): Effect.Effect<void> =>
+        Effect.gen(function* () {
+          if (event._tag === "RecordWritten" && event.record._tag === "Assessed") {
+            const { assessment } = event.record
+            yield* Ref.set(scope, assessment._tag === "Task" ? Option.some(assessment.scope) : Option.none())
+          }
+          const text = event._tag === "PhaseStarted" ? phaseText(event.phase, yield* Ref.get(scope)) : runText(event)
+          if (text !== undefined) yield* output.write(`${printable(text)} …\n`)
+        })
+  )
 
 const parseAnswer = (text: string): Effect.Effect<Answer, NameError> => {
   const at = text.indexOf("=")
@@ -156,21 +176,20 @@ const hintsOf = ({ mounts, project }: AskArguments) =>
     return { mountHints, projectHint: found.id }
   })
 
-/** Without a word: what waits in the session is gone on with, and questions that are open are asked again. */
+/**
+ * Without a word: what waits in the session is gone on with. Where nothing does, its last answer is given again: open
+ * questions, or a result that whoever asked has not seen, since the process died of something with its last write.
+ */
 const goOn = (sessionId: IntentSessionId) =>
   Effect.gen(function* () {
     const intent = yield* Intent
     const store = yield* IntentStore
     const session = yield* store.session(sessionId)
-    const open = Option.flatMap(session, (it) => (Option.isSome(it.activeIntent) ? Option.none() : it.open))
-    if (Option.isNone(open)) return yield* intent.resume(sessionId, { planOnly: true })
-    const last = Option.fromNullable((yield* store.messages(sessionId, 1))[0])
-    const records = yield* Option.match(last, {
-      onNone: () => Effect.succeed([]),
-      onSome: ({ intentId }) => store.records(intentId)
-    })
-    const asked = records.flatMap(({ record }) => (record._tag === "Finished" ? [record.response] : []))[0]
-    return asked ?? (yield* intent.resume(sessionId, { planOnly: true }))
+    const isActive = Option.exists(session, ({ activeIntent }) => Option.isSome(activeIntent))
+    const last = isActive ? undefined : (yield* store.messages(sessionId, 1))[0]
+    const records = last === undefined ? [] : yield* store.records(last.intentId)
+    const answered = records.flatMap(({ record }) => (record._tag === "Finished" ? [record.response] : []))[0]
+    return answered ?? (yield* intent.resume(sessionId, { planOnly: true }))
   })
 
 const mayRun = (args: AskArguments, plan: Plan, mayAsk: boolean) =>
@@ -200,7 +219,7 @@ const promptFor = (questions: ReadonlyArray<Question>) =>
       const values = (): Effect.Effect<ReadonlyArray<string>, Terminal.QuitException, CliPrompt.Prompt.Environment> => {
         switch (kind) {
           case "free_text":
-            return Effect.map(Prompt.text({ message }), (it) => [it])
+            return Effect.map(Prompt.text({ message, validate: someText }), (it) => [it])
           case "yes_no":
             return Effect.map(Prompt.confirm({ message, initial: true }), (it) => [it ? "yes" : "no"])
           case "single_choice":
@@ -213,6 +232,9 @@ const promptFor = (questions: ReadonlyArray<Question>) =>
     })
     return answers.flat()
   }).pipe(orCancelled)
+
+const someText = (text: string): Effect.Effect<string, string> =>
+  text.trim() === "" ? Effect.fail("Some text is needed; Ctrl-C leaves the question open") : Effect.succeed(text)
 
 /** Ctrl-C in a prompt is a cancel like any other. */
 const orCancelled = <A, R>(prompt: Effect.Effect<A, Terminal.QuitException, R>): Effect.Effect<A, never, R> =>

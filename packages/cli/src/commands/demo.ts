@@ -124,7 +124,7 @@ const settingsFor = (
   stateDirectory: places.join(places.root, "state"),
   worktreeRoot: places.join(places.root, "worktrees"),
   store: { kind: "sqlite", filename: places.join(places.root, "state", "driver.sqlite") },
-  models: { judge: Option.none(), llm: Option.none() },
+  models: { judge: Option.none(), llm: Option.none(), others: [] },
   policy: policySettings(defaults.permission),
   policyFiles: [],
   eventFiles: [],
@@ -132,8 +132,10 @@ const settingsFor = (
     kind: "stub",
     binary: Option.none(),
     scenario: Option.some(places.scenario),
-    environment: agentEnvironment(host.environment, [])
+    environment: agentEnvironment(host.environment, []),
+    endAtLimit: false
   },
+  otherAgents: [],
   sandbox: { mode: "auto", agent: false, hosts: [], home: host.home, writable: [], readable: [], mask: [] },
   secrets: secretValues(host.environment).map((value) => Redacted.make(value)),
   criteriaEnvironment: criteriaEnvironment(host.environment, []),

@@ -16,7 +16,7 @@ import { Host } from "../Host.js"
 import { describeIssue } from "../InputError.js"
 import { plural } from "../Render.js"
 import { defaultSettings, findRepository, loadSettings, type Settings } from "../Settings.js"
-import { SystemProbes } from "../SystemProbes.js"
+import { broken, type Check, fine, SystemProbes, warning } from "../SystemProbes.js"
 import { printable } from "../Text.js"
 import { marks, paint, themeOf } from "../Theme.js"
 
@@ -24,20 +24,6 @@ export interface DoctorArguments {
   readonly config: Option.Option<string>
   readonly json: boolean
 }
-
-export interface Check {
-  readonly name: string
-  /** `warning`: the main job runs, with less. `broken`: it does not. */
-  readonly status: "fine" | "warning" | "broken"
-  /** What was found. */
-  readonly detail: string
-  /** What to do; empty when all is fine. */
-  readonly mend: string
-}
-
-const fine = (name: string, detail: string): Check => ({ name, status: "fine", detail, mend: "" })
-const warning = (name: string, detail: string, mend: string): Check => ({ name, status: "warning", detail, mend })
-const broken = (name: string, detail: string, mend: string): Check => ({ name, status: "broken", detail, mend })
 
 export const doctor = <R>(
   { config, json }: DoctorArguments,
@@ -424,6 +410,7 @@ const probeChecks = (settings: Settings) =>
           ),
       sandboxCheck(settings.sandbox, yield* probes.sandbox),
       yield* tried("database", probes.database),
-      yield* tried("socket", probes.socket)
+      yield* tried("socket", probes.socket),
+      ...(yield* probes.outward)
     ]
   })

@@ -1,6 +1,7 @@
 /** `driver mount` and `driver project`: the places that messages speak of, by name. The subcommands' work; `registryCommands.ts` says what they take. */
 import { MountId, ProjectId } from "@driver/intent/Directive"
 import { nameKey, Project, RegisteredMount, Registry, RegistryName } from "@driver/intent/Registry"
+import { contextLimits } from "@driver/intent/WorkspaceContext"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Clock from "effect/Clock"
@@ -112,6 +113,25 @@ export const mountRemove = ({ json, name }: NameArguments) =>
     yield* print(json, encodeMount(mount), `Removed: ${printable(mount.name)}. The directory stays.\n`)
   })
 
+/** Bytes. Of more than a page a model is shown the beginning. */
+const longestInstructions = 64 * 1024
+
+const readInstructions = (fs: FileSystem.FileSystem, file: string) =>
+  Effect.gen(function* () {
+    const bytes = yield* Effect.mapError(fs.readFile(file), () => fileError(file, "it cannot be read"))
+    if (bytes.length > longestInstructions) {
+      return yield* fileError(
+        file,
+        `it is longer than ${longestInstructions / 1024} KiB: a model is shown the first ${contextLimits.instructions} characters`
+      )
+    }
+    const text = yield* Effect.try({
+      try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+      catch: () => fileError(file, "it is no text in UTF-8")
+    })
+    return /[^\P{Cc}\t\n\r]/u.test(text) ? yield* fileError(file, "it is no text: it has control characters") : text
+  })
+
 export interface ProjectAddArguments {
   readonly name: string
   readonly mounts: ReadonlyArray<string>
@@ -132,9 +152,7 @@ export const projectAdd = (args: ProjectAddArguments) =>
     const known = yield* registry.mounts
     const mounts = yield* Effect.forEach(args.mounts, (it) => findNamed("mount", known, it))
     const file = Option.map(args.instructionsFile, (it) => resolvePath(path, host.home, host.directory, it))
-    const fromFile = yield* Effect.transposeMapOption(file, (it) =>
-      Effect.mapError(fs.readFileString(it), () => fileError(it, "it cannot be read"))
-    )
+    const fromFile = yield* Effect.transposeMapOption(file, (it) => readInstructions(fs, it))
     const project = new Project({
       id: ProjectId.make(yield* host.uuid),
       name: yield* validName(args.name),
@@ -145,6 +163,13 @@ export const projectAdd = (args: ProjectAddArguments) =>
       )
     })
     yield* registry.addProject(project)
+    const { length } = [...project.instructions.trim()]
+    if (length > contextLimits.instructions) {
+      const { stderr } = yield* Host
+      yield* stderr.write(
+        `warning: models are shown the first ${contextLimits.instructions} of the instructions' ${length} characters\n`
+      )
+    }
     yield* print(args.json, encodeProject(project), `Added: the project ${printable(project.name)}\n`)
   })
 

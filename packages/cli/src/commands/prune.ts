@@ -1,12 +1,17 @@
-/** `driver prune`: removes worktrees, branches, checkpoints and bindings of goals that are over. */
+/**
+ * `driver prune`: removes worktrees, branches, checkpoints and bindings of goals that
+ * are over, or the events that wait for somebody who will not fetch them.
+ */
 import type { GoalId } from "@driver/domain/Goal"
 import { BindingStore } from "@driver/runtime/BindingStore"
+import { Outbox } from "@driver/runtime/Outbox"
 import { Workspace } from "@driver/runtime/Workspace"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as GoalLock from "../GoalLock.js"
 import { findGoal, shortIds } from "../GoalNames.js"
 import { Host } from "../Host.js"
+import { fileError } from "../InputError.js"
 import { plural } from "../Render.js"
 import { printable } from "../Text.js"
 
@@ -65,3 +70,40 @@ export const prune = ({ force, goals, json }: PruneArguments, stateDirectory: st
         .join("")
     )
   }).pipe(Effect.scoped)
+
+export interface ForgetArguments {
+  /** Consumers of the outbox: `hook:NAME`, `nats`. */
+  readonly consumers: ReadonlyArray<string>
+  /** Also events that a driver of this configuration would still deliver. */
+  readonly force: boolean
+  readonly json: boolean
+}
+
+/** Forgets the events that wait for these consumers; all or none. `configured`: those that are delivered to. */
+export const forget = ({ consumers, force, json }: ForgetArguments, configured: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const { stdout } = yield* Host
+    const outbox = yield* Outbox
+    const waiting = yield* outbox.consumers
+    const wanted = [...new Set(consumers)]
+    const unknown = wanted.find((it) => !waiting.includes(it))
+    if (unknown !== undefined) {
+      const others = waiting.length === 0 ? "no events wait at all" : `events wait for ${waiting.join(", ")}`
+      return yield* fileError("--events-of", `nothing waits for ${JSON.stringify(unknown)}: ${others}`)
+    }
+    const kept = wanted.find((it) => !force && configured.includes(it))
+    if (kept !== undefined) {
+      const detail = `${kept} is configured, and is told of what waits: --force forgets it all the same`
+      return yield* fileError("--events-of", detail)
+    }
+    const forgotten = yield* Effect.forEach(wanted, (consumer) =>
+      Effect.map(Effect.zipLeft(outbox.count(consumer), outbox.forget(consumer)), (events) => ({ consumer, events }))
+    )
+    yield* stdout.write(
+      json
+        ? `${JSON.stringify({ forgotten }, null, 2)}\n`
+        : forgotten
+            .map(({ consumer, events }) => `Forgot ${plural(events, "event")} that waited for ${consumer}.\n`)
+            .join("")
+    )
+  })

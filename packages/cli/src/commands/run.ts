@@ -7,6 +7,7 @@ import { GoalOutcome } from "@driver/domain/Outcome"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
@@ -81,7 +82,10 @@ export const drive = (
   Effect.gen(function* () {
     const host = yield* Host
     const service = yield* RunGoal
-    for (const note of service.notes) yield* host.stderr.write(`warning: ${printable(note)}\n`)
+    const noting = yield* service.notes.pipe(
+      Effect.flatMap(Effect.forEach((note) => host.stderr.write(`warning: ${printable(note)}\n`))),
+      Effect.forkScoped
+    )
     const renderer = yield* makeRenderer(json ? host.stderr : host.stdout)
     const ended = yield* Ref.make(Option.none<GoalOutcome>())
     const report = (outcome: GoalOutcome) =>
@@ -100,6 +104,7 @@ export const drive = (
         ),
         Effect.onError(() => renderer.finish)
       )
+    yield* Fiber.join(noting)
     yield* Effect.uninterruptible(report(outcome))
     const code = outcomeCode(outcome.outcome)
     if (code !== 0) return yield* new EndWith({ code })

@@ -64,9 +64,10 @@ export const script = ({ details = [], events = [], listening = true, overrides,
     const calls = yield* Ref.make<ReadonlyArray<ReadonlyArray<unknown>>>([])
     const note = (...call: ReadonlyArray<unknown>) => Ref.update(calls, (before) => [...before, call])
     const of = (goalId: GoalId) =>
-      Effect.fromNullable(details.find(({ goal }) => goal.id === goalId)).pipe(
-        Effect.orElseFail(() => new UnknownGoal({ name: goalId }))
-      )
+      Effect.fromNullable(
+        details.find(({ goal }) => goal.id === goalId) ??
+          summaries.filter((it) => it.goalId === goalId).map((it) => detailOf(it))[0]
+      ).pipe(Effect.orElseFail(() => new UnknownGoal({ name: goalId })))
     const service = Goals.of({
       submit: (submissions: ReadonlyArray<Submission>) =>
         Effect.as(

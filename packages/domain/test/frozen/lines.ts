@@ -29,6 +29,9 @@ export const outcomeLines: { readonly [kind: string]: string } = {
   escalate: '{"kind":"escalate","reason":"look here","by":"policy"}'
 }
 
+/** `Escalate` with what was reported. */
+export const reportedLine = '{"kind":"escalate","reason":"no login","by":"policy","failure":"auth"}'
+
 /** `DecisionChoice`, by kind. */
 // biome-ignore format: one line stays one line
 export const choiceLines: { readonly [kind: string]: string } = {

@@ -91,6 +91,8 @@ export const verdict = new AcceptanceVerdict({
   elapsed: Duration.seconds(2)
 })
 
+export const reported = new Escalate({ reason: "no login", failure: Option.some("auth") })
+
 export const outcomes = {
   done: new Done({}),
   needs_retry: new NeedsRetry({ failures: [result] }),

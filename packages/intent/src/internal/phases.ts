@@ -26,6 +26,7 @@ import * as Records from "../IntentRecord.js"
 import type { IntentResponse } from "../IntentResponse.js"
 import { type IntentState, nextStep, recoveryOf, reviewedResults, type Step, type StepOptions } from "../IntentState.js"
 import { IntentConflict } from "../IntentStore.js"
+import { mayPass } from "../Recovery.js"
 import { combineReviews, compareRuns } from "../Review.js"
 import { assess, degradationsOf } from "./assess.js"
 import { type Journal, type Names, wholeMillisNow } from "./journal.js"
@@ -152,7 +153,7 @@ export const makePhases = (settings: Settings, journal: Journal) =>
           Effect.retry({
             schedule: Schedule.exponential("1 second"),
             times: options.maxRecoveries,
-            while: (error) => error.class === "transient" || error.class === "unknown"
+            while: (error) => mayPass(error.class)
           }),
           Effect.either
         )

@@ -4,6 +4,7 @@ import { GoalId } from "@driver/domain/Goal"
 import { Done, GoalOutcome } from "@driver/domain/Outcome"
 import { Usage } from "@driver/domain/Usage"
 import { Outbox, type OutboxEntry } from "@driver/runtime/Outbox"
+import * as OutboxClaims from "@driver/runtime/OutboxClaims"
 import { DateTime, Duration, Effect, PubSub, Stream } from "effect"
 
 export const makeOutbox = Effect.gen(function* () {
@@ -15,6 +16,9 @@ export const makeOutbox = Effect.gen(function* () {
       pending: (_, limit) => Effect.sync(() => [...entries.values()].slice(0, limit)),
       delivered: (_, positions) => Effect.sync(() => positions.forEach((it) => entries.delete(it))),
       count: () => Effect.sync(() => entries.size),
+      consumers: Effect.sync(() => (entries.size > 0 ? ["nats"] : [])),
+      forget: () => Effect.sync(() => entries.clear()),
+      ...OutboxClaims.makeMemory(),
       written: Stream.fromPubSub(writes)
     }),
     write: (...events: ReadonlyArray<StoredEvent>) =>

@@ -9,7 +9,6 @@ import { charge, updateUsage } from "@driver/domain/Usage"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
 import type { GoalRun } from "../GoalRun.js"
 import * as GoalSpans from "../GoalSpans.js"
@@ -17,7 +16,6 @@ import type { JournalError } from "../Journal.js"
 import { BudgetReached, CompactionBegun, CompactionEnded } from "../LoopEntry.js"
 import type { Compaction, LoopState } from "../LoopState.js"
 import { drainTurn } from "./drainTurn.js"
-import { turnOf } from "./turnOf.js"
 
 type Due = Option.Option.Value<Compaction["due"]>
 
@@ -40,12 +38,15 @@ export const compactingStep = (
         run,
         turn,
         watch,
-        turnOf(run.sessions.acquire, ({ session }) => Effect.succeed(session.compact(control.redactor.text(focus))))
+        Effect.map(run.sessions.acquire, ({ session }) => session.compact(control.redactor.text(focus)))
       )
     )
-    const charged = charge(state.usage, report.tokens, report.costUsd)
-    const usage = updateUsage(charged, { wallTime: Duration.sum(charged.wallTime, elapsed) })
-    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage, activeSince: Option.none() }))
+    const charged = charge((yield* control.journal.state).loop.usage, report.tokens, report.costUsd)
+    const usage = updateUsage(charged, {
+      wallTime: Duration.sum(charged.wallTime, elapsed),
+      consecutiveDenies: state.usage.consecutiveDenies
+    })
+    yield* control.progress.update((it) => ({ ...it, usage, activeSince: Option.none() }))
 
     const succeeded = Option.exists(report.compacted, (it) => it.succeeded)
     yield* GoalSpans.compacted(succeeded)

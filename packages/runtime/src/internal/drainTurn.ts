@@ -3,9 +3,10 @@ import { Agent, type AgentError, type AgentEvent } from "@driver/agent/Agent"
 import * as ToolSpans from "@driver/agent/ToolSpans"
 import { AgentActivity } from "@driver/domain/DriverEvent"
 import { SpanName } from "@driver/domain/Spans"
+import { trusted } from "@driver/domain/Wire"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { activityOf } from "../Activity.js"
 import * as Attempt from "../Attempt.js"
 import type { BudgetWatch, GoalRun } from "../GoalRun.js"
@@ -15,7 +16,7 @@ export const drainTurn = <R>(
   run: GoalRun,
   turn: number,
   watch: BudgetWatch,
-  events: Stream.Stream<AgentEvent, AgentError, R>
+  events: Effect.Effect<Stream.Stream<AgentEvent, AgentError>, AgentError, R>
 ): Effect.Effect<Attempt.AttemptReport, never, R> =>
   Effect.gen(function* () {
     // A ticket without spans: calls are told of all the same, and their decisions wherever they are asked for.
@@ -25,28 +26,25 @@ export const drainTurn = <R>(
       SpanName.agent(kind),
       { kind: "client", captureStackTrace: false, attributes: agentAttributes(kind, run.goal.id, turn) },
       (span) =>
-        Attempt.drain(
-          // Clean from here on: whatever is cut short later is not cut in the middle of a secret.
-          Stream.mapError(Stream.map(events, run.control.redactor.value), run.control.redactor.value),
-          {
-            timeout: watch.timeout,
-            timeoutIsBudget: watch.timeoutIsBudget,
-            stopped: watch.stopped,
-            onMetered: watch.onMetered,
-            onEvent: (event) =>
-              Effect.suspend(() => {
-                annotateAgentEvent(span, event)
-                return Effect.zipRight(spans.observe(event), run.sessions.observe(event))
-              }).pipe(
-                Effect.zipRight(
-                  Option.match(activityOf(event), {
-                    onNone: () => Effect.void,
-                    onSome: (it) => run.control.publish(new AgentActivity({ goalId: run.goal.id, turn, ...it }))
-                  })
-                )
+        Attempt.drain(events, {
+          clean: run.control.redactor.value,
+          timeout: watch.timeout,
+          timeoutIsBudget: watch.timeoutIsBudget,
+          stopped: watch.stopped,
+          onMetered: watch.onMetered,
+          onEvent: (event) =>
+            Effect.suspend(() => {
+              annotateAgentEvent(span, event)
+              return Effect.zipRight(spans.observe(event), run.sessions.observe(event))
+            }).pipe(
+              Effect.zipRight(
+                Option.match(activityOf(event), {
+                  onNone: () => Effect.void,
+                  onSome: (it) => run.control.publish(new AgentActivity({ goalId: run.goal.id, turn, ...it }, trusted))
+                })
               )
-          }
-        ).pipe(
+            )
+        }).pipe(
           spans.during,
           Effect.tap((report) => Effect.sync(() => annotateReport(span, report))),
           Effect.withParentSpan(span)

@@ -19,6 +19,7 @@ import { AttemptResult } from "@driver/domain/Outcome"
 import { charge, totalTokens, type Usage, updateUsage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { failuresOf } from "@driver/domain/Verdict"
+import { trusted } from "@driver/domain/Wire"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,13 +27,13 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Acceptance, AcceptanceError } from "../Acceptance.js"
 import { AccountLimits } from "../AccountLimits.js"
 import type * as Attempt from "../Attempt.js"
 import { CompactPolicy } from "../CompactPolicy.js"
 import { CompactSummaryStore } from "../CompactSummaryStore.js"
 import type { GoalControl } from "../GoalControl.js"
+import { toldTo } from "../GoalFold.js"
 import type { GoalRun } from "../GoalRun.js"
 import * as GoalSpans from "../GoalSpans.js"
 import type { JournalEntry, JournalError } from "../Journal.js"
@@ -54,7 +55,6 @@ import { StuckDecision, StuckPolicy, type TurnTrace } from "../StuckPolicy.js"
 import { type Checkpoint, type CheckpointId, type DiffStat, Workspace } from "../Workspace.js"
 import { drainTurn } from "./drainTurn.js"
 import { nextOf, nextOnWire, stuckOnWire, traceOf as traceFrom, traceOnWire } from "./onWire.js"
-import { turnOf } from "./turnOf.js"
 
 type WorkingServices =
   | Acceptance
@@ -84,19 +84,22 @@ export const workingStep = (
         yield* run.sessions.prepare
         const checkpoint = yield* makeCheckpoint(run, turn)
         yield* control.journal.write(
-          new TurnBegun({
-            turn,
-            messageIds: taken.map(({ id }) => id),
-            checkpoint: Option.map(checkpoint, (it) => it.id)
-          }),
-          new AttemptStarted({ goalId, turn, usage: state.usage })
+          new TurnBegun(
+            {
+              turn,
+              messageIds: taken.map(({ id }) => id),
+              checkpoint: Option.map(checkpoint, (it) => it.id)
+            },
+            trusted
+          ),
+          new AttemptStarted({ goalId, turn, usage: state.usage }, trusted)
         )
         yield* run.ticket.startTurn(turn)
         const report = yield* drainTurn(
           run,
           turn,
           watch,
-          turnOf(run.sessions.acquire, (open) =>
+          Effect.flatMap(run.sessions.acquire, (open) =>
             Effect.map(
               Effect.tap(promptOf(run, state, { messages, turn, fresh: open.fresh }), GoalSpans.prompted),
               (prompt) => open.session.turn({ prompt: control.redactor.text(prompt), turn })
@@ -107,9 +110,11 @@ export const workingStep = (
         return { checkpoint, report, judged }
       })
     )
-    const charged = updateUsage(charge(state.usage, report.tokens, report.costUsd), {
+    const now = yield* control.journal.state
+    // With what models were asked meanwhile, to judge calls and criteria.
+    const charged = updateUsage(charge(now.loop.usage, report.tokens, report.costUsd), {
       wallTime: Duration.sum(state.usage.wallTime, elapsed),
-      consecutiveDenies: (yield* control.journal.state).consecutiveDenies
+      consecutiveDenies: now.consecutiveDenies
     })
     const decide = yield* replayOf(run, { turn, checkpoint: Option.map(checkpoint, (it) => it.id), usage: charged })
     const route = routeOf(report.end, judged.verdict, (failed) => decide(failed, false))
@@ -117,39 +122,45 @@ export const workingStep = (
     const usage = countTurn(charged, route.next)
     const finalText =
       report.end._tag === "Claimed" ? Option.some(control.redactor.text(report.end.text)) : Option.none()
-    yield* SubscriptionRef.update(control.progress, (it) => ({ ...it, usage, activeSince: Option.none() }))
+    yield* control.progress.update((it) => ({ ...it, usage, activeSince: Option.none() }))
 
-    const result = new AttemptResult({
-      goalId,
-      turn,
-      outcome: route.outcome,
-      usage,
-      verdict: judged.verdict,
-      finalText,
-      decisionsRecorded: (yield* run.decisions) - decisionsBefore,
-      extras: extrasOf(report, judged.diff, checkpoint)
-    })
+    const result = new AttemptResult(
+      {
+        goalId,
+        turn,
+        outcome: route.outcome,
+        usage,
+        verdict: judged.verdict,
+        finalText,
+        decisionsRecorded: (yield* run.decisions) - decisionsBefore,
+        extras: extrasOf(report, judged.diff, checkpoint)
+      },
+      trusted
+    )
     const error = report.end._tag === "Failed" ? report.end.message : ""
     const compactPolicy = yield* CompactPolicy
-    const decided = new TurnDecided({
-      turn,
-      next: nextOnWire(route.next),
-      usage,
-      trace: traceOnWire(traceOf(report, judged)),
-      diffStat: Option.match(judged.diff, { onNone: () => "", onSome: (it) => it.text }),
-      messages,
-      contextTokens: report.contextTokens,
-      contextWindow: report.contextWindow,
-      focus: compactPolicy.focus(goal.description),
-      verdict: judged.verdict,
-      finalText,
-      error
-    })
+    const decided = new TurnDecided(
+      {
+        turn,
+        next: nextOnWire(route.next),
+        usage,
+        trace: traceOnWire(traceOf(report, judged)),
+        diffStat: Option.match(judged.diff, { onNone: () => "", onSome: (it) => it.text }),
+        messages: toldTo(now),
+        contextTokens: report.contextTokens,
+        contextWindow: report.contextWindow,
+        focus: compactPolicy.focus(goal.description),
+        verdict: judged.verdict,
+        finalText,
+        error
+      },
+      trusted
+    )
     yield* GoalSpans.attempted(result)
     const counted = countsAsTurn(route.next)
     yield* settle(run, state, decided, [
       decided,
-      new AttemptCompleted({ goalId, result }),
+      new AttemptCompleted({ goalId, result }, trusted),
       ...progressOf(run, result, counted),
       ...Option.toArray(Option.map(route.replay, (it) => replayEvent(goalId, turn, it, error))),
       ...(report.end._tag === "BudgetReached"
@@ -189,6 +200,13 @@ const tellAccount = (control: GoalControl, report: Attempt.AttemptReport, replay
       const now = yield* Clock.currentTimeMillis
       return yield* limits.limited(account, now + Duration.toMillis(duration), reason)
     }
+    if (Option.isSome(replay) && replay.value._tag === "Escalate" && replay.value.because === "usage_limit") {
+      const failure = report.end._tag === "Failed" ? report.end.failure : Option.none()
+      const until = Option.flatMap(failure, (it) => it.resetsAt)
+      // Without a moment nobody could say when to ask again.
+      if (Option.isSome(until)) yield* limits.limited(account, until.value, replay.value.reason)
+      return
+    }
     if (report.end._tag !== "Failed" || totalTokens(report.tokens) > 0) yield* limits.open(account)
   }).pipe(
     Effect.catchAll((error) => Effect.logWarning("The account's usage limit was not shared with other goals", error))
@@ -222,7 +240,7 @@ export const settle = (
         const after = afterTurn(state, next, facts)
         const due = yield* compactionDue(run, after)
         return [
-          new TurnSettled({ rolledBack, stuck: stuckOnWire(stuck) }),
+          new TurnSettled({ rolledBack, stuck: stuckOnWire(stuck) }, trusted),
           ...Option.toArray(Option.map(due, (it) => new CompactionDue(it))),
           ...(after.phase._tag === "Ended" && after.phase.outcome._tag === "Escalate"
             ? [new Escalated({ goalId: goal.id, turn: usage.turns, reason: after.phase.outcome.reason })]
@@ -316,7 +334,7 @@ const diffSince = (run: GoalRun, checkpoint: Option.Option<Checkpoint>) =>
 const progressOf = (run: GoalRun, result: AttemptResult, counted: boolean): ReadonlyArray<Progress> => {
   const every = run.settings.progressEveryTurns
   return counted && every > 0 && result.turn % every === 0
-    ? [new Progress({ goalId: run.goal.id, turn: result.turn, usage: result.usage })]
+    ? [new Progress({ goalId: run.goal.id, turn: result.turn, usage: result.usage }, trusted)]
     : []
 }
 

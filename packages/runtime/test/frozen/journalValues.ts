@@ -39,6 +39,11 @@ export const steps: { readonly [kind: string]: Step.LoopEntry } = {
     tokens: new TokenUsage({ input: 1, output: 2, cacheRead: 3, cacheCreation: 4 }),
     wallTime: Duration.millis(40_001)
   }),
+  model_charged: new Step.ModelCharged({
+    by: "judge",
+    tokens: new TokenUsage({ input: 1, output: 2, cacheRead: 0, cacheCreation: 0 }),
+    costUsd: Option.some(0.25)
+  }),
   turn_cut: new Step.TurnCut({ usage }),
   turn_decided: decided({ kind: "retry", failures: [result] }),
   turn_settled: new Step.TurnSettled({ rolledBack: true, stuck: { kind: "nudge", message: "Try another way." } }),

@@ -1,6 +1,7 @@
 /** An outbox for one consumer, in memory, that a test fills and looks into. */
 import type { StoredEvent } from "@driver/domain/DriverEvent"
 import { Outbox, type OutboxEntry } from "@driver/runtime/Outbox"
+import * as OutboxClaims from "@driver/runtime/OutboxClaims"
 import { StoreError } from "@driver/runtime/StoreError"
 import { Effect, PubSub, Stream } from "effect"
 
@@ -11,6 +12,7 @@ export const makeOutbox = Effect.gen(function* () {
   let away = false
   /** How often entries were read, and the most that were asked for at once. */
   const reads = { calls: 0, largest: 0 }
+  const { claim, unclaim } = OutboxClaims.makeMemory()
   const guarded = <A>(read: () => A) =>
     Effect.suspend(() =>
       away
@@ -31,6 +33,18 @@ export const makeOutbox = Effect.gen(function* () {
         }),
       delivered: (_, positions) => guarded(() => positions.forEach((it) => entries.delete(it))),
       count: () => guarded(() => entries.size),
+      consumers: guarded(() => (entries.size > 0 ? ["test"] : [])),
+      forget: () => guarded(() => entries.clear()),
+      claim: (...args) =>
+        Effect.zipRight(
+          guarded(() => undefined),
+          claim(...args)
+        ),
+      unclaim: (...args) =>
+        Effect.zipRight(
+          guarded(() => undefined),
+          unclaim(...args)
+        ),
       written: Stream.fromPubSub(writes)
     }),
     /** As this process writes. */

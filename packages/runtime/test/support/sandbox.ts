@@ -30,7 +30,7 @@ export const nowhere: SandboxOptions = {
 export const layerSandbox = (options: Partial<SandboxOptions> = {}) =>
   Sandbox.layer({ ...nowhere, ...options }).pipe(Layer.provide(Containment.layer))
 
-const { state } = await Effect.runPromise(Effect.provide(Sandbox, layerSandbox()))
+const state = await Effect.runPromise(Effect.flatMap(Sandbox, (it) => it.state).pipe(Effect.provide(layerSandbox())))
 
 export const hasSandbox = state.kind === "bubblewrap"
 

@@ -3,6 +3,7 @@
  * that are functions, memory for stores and events. What a test does not say has a plain default.
  */
 import { type AgentScript, layerScripted, type ScriptedAgentOptions } from "@driver/agent/AgentScripted"
+import { type ModelCharge, ModelLedger } from "@driver/agent/ModelLedger"
 import { type GateRegistration, PermissionGate, type ToolCall } from "@driver/agent/PermissionGate"
 import type { DriverEvent } from "@driver/domain/DriverEvent"
 import { Budget, Goal, GoalId, Shell } from "@driver/domain/Goal"
@@ -46,6 +47,8 @@ export type ScriptedVerdict = true | string | AcceptanceError
 export interface World {
   readonly script?: AgentScript
   readonly agent?: ScriptedAgentOptions
+  /** What a model took that each evaluation asks. Default: none is asked. */
+  readonly judging?: ModelCharge
   /** In order; when they run out everything passes. */
   readonly verdicts?: ReadonlyArray<ScriptedVerdict>
   readonly answer?: (call: ToolCall, registration: GateRegistration) => PermissionOutcome
@@ -62,12 +65,13 @@ export interface World {
   readonly hooks?: ReadonlyArray<PostTurnHook>
 }
 
-const scriptedAcceptance = (verdicts: ReadonlyArray<ScriptedVerdict>) =>
+const scriptedAcceptance = (verdicts: ReadonlyArray<ScriptedVerdict>, judging: ModelCharge | undefined) =>
   Layer.effect(
     Acceptance,
     Effect.map(Ref.make(verdicts), (rest) => ({
       evaluate: (goal) =>
         Effect.gen(function* () {
+          if (judging !== undefined) yield* Effect.flatMap(ModelLedger, (it) => it.charge(judging))
           const next = yield* Ref.modify(rest, (all) => [all[0] ?? true, all.slice(1)] as const)
           if (typeof next === "object") return yield* Effect.fail(next)
           const results = goal.acceptance.map(
@@ -97,7 +101,7 @@ export const services = (world: World) =>
     PermissionGate.layerScripted(
       world.answer ?? (() => new AllowOnce({ updatedInput: Option.none(), rationale: "test" }))
     ),
-    scriptedAcceptance(world.verdicts ?? []),
+    scriptedAcceptance(world.verdicts ?? [], world.judging),
     WorkspaceMemory.layer({ diffs: world.diffs ?? [] }).pipe(
       Layer.map((context) => {
         const { undeliverable } = world

@@ -267,7 +267,7 @@ export const make = ({ approvals, feed, hands, insight, store }: GoalsParts): Ef
       steer: Effect.fn("Goals.steer")(steer),
       setMaxTurns: Effect.fn("Goals.setMaxTurns")((goalId, maxTurns) =>
         ask(goalId, "have a new budget", {
-          here: () => hands.raiseTurns(goalId, maxTurns),
+          here: (driver) => driver.setMaxTurns(goalId, maxTurns),
           left: (row) =>
             Effect.succeed([
               new RaiseTurns({ maxTurns }),

@@ -1,9 +1,7 @@
 /** Whoever works on goals in this process, as the operator's service needs it. */
 import type { GoalId } from "@driver/domain/Goal"
-import type { NoSuchGoal } from "@driver/runtime/Driver"
 import type { GoalRow } from "@driver/runtime/GoalStore"
 import type { DriverTrouble, NotPossible, SubmitRefused } from "@driver/runtime/Goals"
-import type { JournalError } from "@driver/runtime/Journal"
 import type { GoalHeld } from "@driver/runtime/Leases"
 import type { Wait } from "@driver/runtime/Queue"
 import type { StoreError } from "@driver/runtime/StoreError"
@@ -29,6 +27,4 @@ export interface Hands {
   readonly cancelQueued: (goalId: GoalId) => Effect.Effect<boolean, DriverTrouble>
   /** Resolves when the goal is not at work here and its row says what became of it. */
   readonly settled: (goalId: GoalId) => Effect.Effect<void>
-  /** Raises the limit on turns of a goal at work here to this at least; resolves with the limit now in force. */
-  readonly raiseTurns: (goalId: GoalId, atLeast: number) => Effect.Effect<number, NoSuchGoal | JournalError>
 }

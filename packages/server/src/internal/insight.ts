@@ -2,7 +2,7 @@
 import type { GoalId } from "@driver/domain/Goal"
 import { Approvals } from "@driver/permission/Approvals"
 import { AccountLimits } from "@driver/runtime/AccountLimits"
-import type { Driver } from "@driver/runtime/Driver"
+import type { Driver, GoalStatus } from "@driver/runtime/Driver"
 import { empty, fold, type GoalFold } from "@driver/runtime/GoalFold"
 import { type GoalRow, GoalStore } from "@driver/runtime/GoalStore"
 import { DriverTrouble, type GoalDetail, type GoalSummary } from "@driver/runtime/Goals"
@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import { isOver } from "./goalRows.js"
 import type { Hands } from "./hands.js"
-import { commandsByGoal, detailOf, type Known, type Live, summaryOf } from "./summaries.js"
+import { commandsByGoal, detailOf, type Known, summaryOf } from "./summaries.js"
 
 export interface Insight {
   readonly summaries: (
@@ -42,15 +42,12 @@ export const make = (hands: Hands): Effect.Effect<Insight, never, AccountLimits 
 
     /** What works on goals here says of them. One that ended meanwhile is left out. */
     const alive = Effect.gen(function* () {
-      const lives = new Map<GoalId, Live>()
+      const lives = new Map<GoalId, GoalStatus>()
       const drivers = new Set<Driver["Type"]>()
       for (const runner of (yield* hands.atWork).values()) if (Option.isSome(runner)) drivers.add(runner.value.driver)
       for (const driver of drivers) {
         for (const status of yield* driver.list) {
-          if (Option.isNone(status.goal)) continue
-          // Raises nothing, and says what is in force.
-          const maxTurns = yield* Effect.orElseSucceed(hands.raiseTurns(status.goalId, 1), () => 0)
-          lives.set(status.goalId, { status, maxTurns })
+          if (Option.isSome(status.goal)) lives.set(status.goalId, status)
         }
       }
       return lives
@@ -96,7 +93,9 @@ export const make = (hands: Hands): Effect.Effect<Insight, never, AccountLimits 
           const owner = Option.map(yield* store.holder(row.goal.id), (it) => it.owner)
           const [known] = yield* knowAll([row])
           if (known === undefined) return yield* Effect.dieMessage("what is known of a goal was not said")
-          return detailOf(known, { head, owner })
+          // What is not in the list of a goal that is over is in its journal.
+          const fold = isOver(row) && head > 0 ? Option.some(yield* foldOf(row.goal.id)) : known.fold
+          return detailOf({ ...known, fold }, { head, owner })
         })
     }
   })

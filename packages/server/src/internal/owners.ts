@@ -16,6 +16,9 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 
 export interface Owners {
+  /** The holder of a goal that was watched here until it could be taken for dead, when the goals were last looked at. */
+  readonly dead: (goalId: GoalId) => Effect.Effect<Option.Option<Holder>>
+
   /** Those of the goals, which are begun and not at work here, that another driver has. */
   readonly others: (goalIds: ReadonlyArray<GoalId>) => Effect.Effect<ReadonlySet<GoalId>, StoreError>
 }
@@ -36,6 +39,7 @@ export const make = (options: {
     const ttl = Duration.unsafeToNanos(options.ttl)
     const seen = yield* Ref.make<ReadonlyMap<GoalId, Sight>>(new Map())
     const started = yield* Ref.make(false)
+    const dead = yield* Ref.make<ReadonlyMap<GoalId, Holder>>(new Map())
 
     const isOther = (sight: Sight, isNew: boolean, now: bigint) =>
       Option.match(sight.holder, {
@@ -47,12 +51,14 @@ export const make = (options: {
       })
 
     return {
+      dead: (goalId) => Effect.map(Ref.get(dead), (all) => Option.fromNullable(all.get(goalId))),
       others: (goalIds) =>
         Effect.gen(function* () {
           const before = yield* Ref.get(seen)
           const now = yield* Clock.currentTimeNanos
           const after = new Map<GoalId, Sight>()
           const others = new Set<GoalId>()
+          const overcome = new Map<GoalId, Holder>()
           for (const goalId of goalIds) {
             const holder = yield* store.holder(goalId)
             const known = before.get(goalId)
@@ -60,7 +66,9 @@ export const make = (options: {
             const sight = same ? known : { holder, since: now }
             after.set(goalId, sight)
             if (yield* isOther(sight, !same, now)) others.add(goalId)
+            else if (Option.isSome(holder)) overcome.set(goalId, holder.value)
           }
+          yield* Ref.set(dead, overcome)
           yield* Ref.set(seen, after)
           yield* Ref.set(started, true)
           return others

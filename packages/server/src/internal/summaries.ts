@@ -11,16 +11,10 @@ import * as Option from "effect/Option"
 import { isOver } from "./goalRows.js"
 import { heldBackBy } from "./heldBack.js"
 
-/** A goal that is at work in this process. */
-export interface Live {
-  readonly status: GoalStatus
-  /** Now in force. */
-  readonly maxTurns: number
-}
-
 export interface Known {
   readonly row: GoalRow
-  readonly live: Option.Option<Live>
+  /** Of a goal that is at work in this process. */
+  readonly live: Option.Option<GoalStatus>
   /** What the journal of a goal comes to that is begun and not at work here. */
   readonly fold: Option.Option<GoalFold>
   /** What was asked of it and waits for its driver, oldest first. */
@@ -67,7 +61,7 @@ export const detailOf = (
   more: { readonly head: number; readonly owner: Option.Option<string> }
 ): GoalDetail => {
   const { fold, live, row } = known
-  const progress = Option.map(live, ({ status }) => status.progress)
+  const progress = Option.map(live, (it) => it.progress)
   const workspace = Option.flatMap(progress, (it) => it.workspace)
   const first = <A>(...found: ReadonlyArray<Option.Option<A>>) => Option.firstSomeOf(found)
   return new GoalDetail({
@@ -94,7 +88,7 @@ export const detailOf = (
 const usageOf = ({ fold, live, row }: Known): Usage =>
   Option.getOrElse(
     Option.firstSomeOf([
-      Option.map(live, ({ status }) => status.progress.usage),
+      Option.map(live, (it) => it.progress.usage),
       Option.map(row.outcome, ({ usage }) => usage),
       Option.map(fold, ({ loop }) => loop.usage)
     ]),
@@ -103,7 +97,7 @@ const usageOf = ({ fold, live, row }: Known): Usage =>
 
 const phaseOf = ({ fold, live, row }: Known): string => {
   if (isOver(row)) return "Ended"
-  if (Option.isSome(live)) return live.value.status.progress.phase
+  if (Option.isSome(live)) return live.value.progress.phase
   if (row.state === "queued" || Option.isNone(fold) || fold.value.status === "new") return "Registered"
   const { loop, pending } = fold.value
   return pending._tag === "Turn" ? "Working" : pending._tag === "Compaction" ? "Compacting" : loop.phase._tag
@@ -111,7 +105,7 @@ const phaseOf = ({ fold, live, row }: Known): string => {
 
 /** What waits to be carried out counts as if it was. */
 export const pausedOf = ({ commands, fold, live, row }: Known): boolean => {
-  if (Option.isSome(live)) return live.value.status.paused
+  if (Option.isSome(live)) return live.value.paused
   const last = commands.filter(({ command }) => command._tag === "Pause" || command._tag === "Resume").at(-1)
   return last === undefined ? Option.exists(fold, ({ paused }) => paused) : heldBackBy(commands).paused.has(row.goal.id)
 }
@@ -120,7 +114,7 @@ const messagesOf = ({ commands, fold, live }: Known): number => {
   const stored = commands.filter(({ command }) => command._tag === "Steer").length
   return Option.match(live, {
     onNone: () => stored + Option.match(fold, { onNone: () => 0, onSome: ({ messages }) => messages.length }),
-    onSome: ({ status }) => status.queued
+    onSome: (it) => it.queued
   })
 }
 

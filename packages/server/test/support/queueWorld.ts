@@ -165,8 +165,9 @@ const makeWorld = Effect.gen(function* () {
       Effect.gen(function* () {
         if ((yield* Ref.get(runs)).has(goal.id)) return yield* new GoalAlreadyRunning({ goalId: goal.id })
         const scope = yield* Scope.make()
-        const lease = yield* Effect.onError(Scope.extend(leases.hold(goal.id), scope), () =>
-          Scope.close(scope, Exit.void)
+        const lease = yield* Effect.onError(
+          Scope.extend(leases.hold(goal.id, { dead: Option.fromNullable(options?.dead) }), scope),
+          () => Scope.close(scope, Exit.void)
         )
         const continued = (yield* journal.head(goal.id)) > 0
         yield* note(`${continued ? "continue" : "spawn"} ${numberOf(goal.id)}`)
@@ -234,6 +235,7 @@ const makeWorld = Effect.gen(function* () {
         goal: Option.some(run.goal),
         paused: run.paused,
         queued: run.messages.length,
+        maxTurns: run.maxTurns,
         progress: progressOf(run)
       }))
     )

@@ -93,7 +93,11 @@ export const storeCall =
   (operation: string) =>
   <A, R>(effect: Effect.Effect<A, SqlError | ParseError, R>): Effect.Effect<A, StoreError, R> =>
     effect.pipe(
-      Effect.retry(whileBusy("5 seconds")),
+      // A schedule is made when it is needed: a call costs as much as making one.
+      Effect.catchIf(
+        (error) => error._tag === "SqlError" && isBusy(error),
+        () => Effect.zipRight(Effect.sleep("5 millis"), Effect.retry(effect, whileBusy("5 seconds")))
+      ),
       Effect.mapError((error) => toStoreError(operation, error)),
-      Effect.withSpan(operation)
+      Effect.withSpan(operation, { captureStackTrace: false })
     )

@@ -24,12 +24,16 @@ export const pause = ({ goal, json }: GoalArguments) =>
 
 export const cancel = ({ goal, json }: GoalArguments) =>
   Effect.gen(function* () {
+    const goals = yield* Goals
     const goalId = yield* named(goal)
-    yield* (yield* Goals).cancel(goalId)
+    yield* goals.cancel(goalId)
+    const unheard = yield* whenHeard
+    // One that nobody had begun is over already.
+    const isOver = unheard !== "" && (yield* goals.show(goalId)).summary.phase === "Ended"
     yield* answer(
       json,
       { goal_id: goalId, asked: "cancel" },
-      `The goal ${shortId(goalId)} is cancelled; its worktree and branch stay.${yield* whenHeard}`
+      `The goal ${shortId(goalId)} is cancelled; its worktree and branch stay.${isOver ? "" : unheard}`
     )
   })
 
