@@ -99,7 +99,8 @@ export class Sandbox extends Context.Tag("@driver/agent/Sandbox")<
                 Effect.interruptible,
                 Effect.forkScoped
               )
-              const found = Fiber.join(trying)
+              // Not joined, as in `Containment.layer`.
+              const found = Effect.flatten(Fiber.await(trying))
               return {
                 state: Effect.flatMap(found, ({ state }) => state),
                 wrap: (command) => Effect.flatMap(found, ({ wrap }) => wrap(command)),

@@ -134,10 +134,14 @@ export class Containment extends Context.Tag("@driver/agent/Subprocess/Containme
    */
   static readonly layer: Layer.Layer<Containment> = Layer.scoped(
     Containment,
-    Effect.map(Effect.forkScoped(Effect.interruptible(Effect.suspend(() => detect))), (detecting) => ({
-      state: Effect.flatMap(Fiber.join(detecting), ({ state }) => state),
-      enclose: Effect.flatMap(Fiber.join(detecting), ({ enclose }) => enclose)
-    }))
+    Effect.map(Effect.forkScoped(Effect.interruptible(Effect.suspend(() => detect))), (detecting) => {
+      // Not joined: whoever waits would get the services of this layer's fiber, its scope among them, for its own.
+      const detected = Effect.flatten(Fiber.await(detecting))
+      return {
+        state: Effect.flatMap(detected, ({ state }) => state),
+        enclose: Effect.flatMap(detected, ({ enclose }) => enclose)
+      }
+    })
   )
 
   /** Process groups and markers, by choice: starts a process in the least time. For programs that are trusted. */

@@ -14,6 +14,7 @@ import {
   Exit,
   Fiber,
   type Layer,
+  ManagedRuntime,
   Option,
   Scope,
   Stream,
@@ -145,6 +146,25 @@ const kinds: ReadonlyArray<readonly [Subprocess.ContainmentKind, Layer.Layer<Sub
 describe.each(kinds)("Subprocess in a %s", (kind, layer) => {
   const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Subprocess.Containment | Scope.Scope>) =>
     it.scopedLive.skipIf(kind === "namespace" && !hasNamespaces)(name, () => Effect.provide(test(), layer), 60_000)
+
+  it.live.skipIf(kind === "namespace" && !hasNamespaces)(
+    "belongs to the scope of whoever started it, also of a fiber that has nothing to do with the layer's",
+    () =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => ManagedRuntime.make(layer)),
+        (runtime) =>
+          Effect.gen(function* () {
+            const started = Effect.map(Subprocess.start({ argv: sh("sleep 60"), env }), ({ marker }) => marker)
+            const markers = yield* Effect.forEach(
+              [1, 2],
+              () => Effect.promise(() => runtime.runPromise(Effect.scoped(started))),
+              { concurrency: 2 }
+            )
+            assert.deepStrictEqual(markers.flatMap(survivors), [])
+          }),
+        (runtime) => Effect.promise(() => runtime.dispose())
+      )
+  )
 
   live("is in that kind", () =>
     Effect.gen(function* () {

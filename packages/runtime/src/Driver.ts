@@ -26,6 +26,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type * as Subscribable from "effect/Subscribable"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import { AttemptEnd } from "./Attempt.js"
 import { EventSink } from "./EventSink.js"
 import * as GoalControl from "./GoalControl.js"
@@ -313,7 +314,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
       const setPaused = (goalId: GoalId, paused: boolean, ...also: ReadonlyArray<JournalEntry>) =>
         Effect.gen(function* () {
           const { control } = yield* reach(goalId)
-          const before = yield* control.paused.modify((it) => [it, paused])
+          const before = yield* SubscriptionRef.getAndSet(control.paused, paused)
           const entries =
             before === paused ? also : [paused ? new GoalPaused({ goalId }) : new GoalResumed({ goalId }), ...also]
           yield* control.journal.write(...entries)
@@ -408,7 +409,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
           const status: GoalStatus = {
             goalId,
             goal,
-            paused: yield* control.paused.get,
+            paused: yield* SubscriptionRef.get(control.paused),
             queued: yield* control.messages.size,
             maxTurns: turnLimit(goal, yield* Ref.get(control.maxTurns)),
             progress: yield* control.progress.get
@@ -430,7 +431,7 @@ const layer = (onClose: "cancel" | "suspend"): Layer.Layer<Driver, never, Driver
         suspend,
         pause: (goalId) => setPaused(goalId, true),
         resume: (goalId) => setPaused(goalId, false),
-        isPaused: (goalId) => Effect.flatMap(find(goalId), ({ control }) => control.paused.get),
+        isPaused: (goalId) => Effect.flatMap(find(goalId), ({ control }) => SubscriptionRef.get(control.paused)),
         interrupt: (goalId, message) => Effect.flatMap(reach(goalId), ({ control }) => queue(control, message)),
         steer: (goalId, message) => steer(goalId, message),
         redirect: (goalId, message) => redirect(goalId, message),

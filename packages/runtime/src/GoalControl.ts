@@ -17,6 +17,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { AttemptEnd } from "./Attempt.js"
 import type { EventSink } from "./EventSink.js"
 import { type GoalJournal, make as makeJournal } from "./internal/goalJournal.js"
@@ -44,7 +46,7 @@ export interface GoalControl {
   readonly goalId: GoalId
   readonly progress: Watched.Watched<GoalProgress>
   /** True holds the loop before its next turn. */
-  readonly paused: Watched.Watched<boolean>
+  readonly paused: SubscriptionRef.SubscriptionRef<boolean>
   /** The operator's messages that have not reached the agent. */
   readonly messages: OperatorMessages.OperatorMessages
   /** The operator's grow-only limit on turns. */
@@ -74,7 +76,7 @@ export const make = (
   services: { readonly sink: EventSink["Type"]; readonly journal: Journal["Type"] }
 ): Effect.Effect<GoalControl> =>
   Effect.gen(function* () {
-    const paused = yield* Watched.make(false)
+    const paused = yield* SubscriptionRef.make(false)
     const messages = yield* OperatorMessages.make
     const maxTurns = yield* Ref.make(Option.none<number>())
     const wakes = yield* Watched.make(0)
@@ -123,7 +125,9 @@ export const stopTurn = (control: GoalControl, end: AttemptEnd): Effect.Effect<b
 
 /** Resolves at once while the goal is not paused. */
 export const whenRunning = (control: GoalControl): Effect.Effect<void> =>
-  Effect.asVoid(control.paused.until((paused) => !paused))
+  Effect.flatMap(SubscriptionRef.get(control.paused), (paused) =>
+    paused ? Stream.runDrain(Stream.takeUntil(control.paused.changes, (value) => !value)) : Effect.void
+  )
 
 /** All messages that wait, for an answer of the gate; each is told of once it is delivered. */
 export const claimMessages = ({

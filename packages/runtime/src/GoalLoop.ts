@@ -43,6 +43,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Acceptance, AcceptanceError } from "./Acceptance.js"
 import type { AccountLimits } from "./AccountLimits.js"
 import type { BindingStore } from "./BindingStore.js"
@@ -174,7 +175,7 @@ const run = (
 const restore = (control: GoalControl.GoalControl, before: GoalFold, startedAt: number): Effect.Effect<void> =>
   Effect.gen(function* () {
     const kept = before.status === "ended" ? empty : before
-    if (kept.paused) yield* control.paused.set(true)
+    if (kept.paused) yield* SubscriptionRef.set(control.paused, true)
     yield* control.messages.restore(kept.messages)
     yield* Ref.update(control.maxTurns, (own) => largest(own, kept.maxTurns))
     yield* control.progress.update((it) => ({

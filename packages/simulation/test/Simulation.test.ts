@@ -6,12 +6,14 @@ import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { Acceptance } from "@driver/runtime/Acceptance"
 import { GoalStore } from "@driver/runtime/GoalStore"
 import { Journal, JournalRecord } from "@driver/runtime/Journal"
+import { CommandHandled } from "@driver/runtime/LoopEntry"
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Campaign from "../src/Campaign.js"
+import * as Invariants from "../src/Invariants.js"
 import * as Plan from "../src/Plan.js"
 import * as Shrink from "../src/Shrink.js"
 import * as Simulation from "../src/Simulation.js"
@@ -95,6 +97,15 @@ describe("a simulated world", () => {
     assert.include(tags(report), "OperatorMessage")
     assert.include(tags(report), "GoalResumed")
     assert.strictEqual(outcome(report)?.outcome._tag, "Done")
+  })
+
+  it("takes a goal's end from its last event, also when a command came too late", () => {
+    const records = Simulation.run(planWith([plannedGoal({ need: 1 })])).journals[0] ?? []
+    const last = records.at(-1)
+    if (last === undefined) return assert.fail("no records")
+    const late = new JournalRecord({ ...last, entry: new CommandHandled({ commandId: "a" }) })
+    assert.strictEqual(Invariants.lastEvent([...records, late])?.outcome.outcome._tag, "Done")
+    assert.isUndefined(Invariants.lastEvent(records.slice(0, -1)))
   })
 
   it("has journals that read back as they were written", () => {
