@@ -51,7 +51,7 @@ export const layer = (
 ): Layer.Layer<Workspace, never, Git | FileSystem.FileSystem | Path.Path> => Layer.scoped(Workspace, make(options))
 
 /** Of many goals that start together: more would not be ready earlier, and would keep the processors from those at work. */
-const preparedAtOnce = 2
+const preparedAtOnce = 1
 
 const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
   const snapshots = yield* makeSnapshots
