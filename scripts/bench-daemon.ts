@@ -1,6 +1,6 @@
 // 200 goals in one daemon, 50 of them at work with an agent that waits: how long pause, cancel, show and list take over
 // the socket, and what the process keeps in memory, the client in it included.
-// Run: npx tsx scripts/bench-daemon.ts [goals] [at work]
+// Run: node scripts/bench.mjs daemon
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -25,6 +25,7 @@ import { Goals, Submission } from "../packages/runtime/src/Goals.js"
 import { ApiClient } from "../packages/server/src/ApiClient.js"
 import * as GoalsRemote from "../packages/server/src/GoalsRemote.js"
 import { settingsOf } from "./bench/settings.js"
+import { report } from "./bench/support.mjs"
 
 const [count = 200, atWork = 50] = process.argv.slice(2).map(Number)
 
@@ -63,9 +64,14 @@ const client = GoalsRemote.layer.pipe(
 const percentile = (times: ReadonlyArray<number>, share: number) =>
   [...times].sort((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0
 
-const show = (name: string, times: ReadonlyArray<number>) =>
-  console.log(
-    `${name.padEnd(8)} median ${percentile(times, 0.5).toFixed(1)} ms, p99 ${percentile(times, 0.99).toFixed(1)} ms (${times.length} calls)`
+/** `limit`: of the 99th percentile, milliseconds. */
+const show = (name: string, times: ReadonlyArray<number>, limit: number) =>
+  report(
+    `${name}, the slowest of a hundred`,
+    percentile(times, 0.99),
+    "ms",
+    limit,
+    `median ${percentile(times, 0.5).toFixed(1)} ms, ${times.length} calls`
   )
 
 const each = <E>(ids: ReadonlyArray<GoalId>, call: (goalId: GoalId) => Effect.Effect<unknown, E>) =>
@@ -96,12 +102,12 @@ const program = Effect.gen(function* () {
       .pipe(Effect.map((all) => all.filter(({ phase }) => phase === "Working").map(({ goalId }) => goalId)))
     const ids = yield* Effect.repeat(Effect.delay(working, "200 millis"), { until: (it) => it.length >= atWork })
     console.log(`${count} goals, ${ids.length} at work: ${resident()} MB resident`)
-    show("list", yield* each(ids, () => goals.list({ all: true })))
-    show("show", yield* each(ids, goals.show))
-    show("pause", yield* each(ids, goals.pause))
-    show("resume", yield* each(ids, goals.resume))
-    show("cancel", yield* each(ids, goals.cancel))
-    console.log(`${resident()} MB resident at the end`)
+    show("list", yield* each(ids, () => goals.list({ all: true })), 250)
+    show("show", yield* each(ids, goals.show), 250)
+    show("pause", yield* each(ids, goals.pause), 100)
+    show("resume", yield* each(ids, goals.resume), 100)
+    show("cancel", yield* each(ids, goals.cancel), 100)
+    report("resident at the end", resident(), "MB", 300)
   }).pipe(Effect.provide(client))
 }).pipe(
   Effect.provide(daemon),

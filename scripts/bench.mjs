@@ -9,7 +9,20 @@ ensureInstalled()
 const { buildCli } = await import("./build.mjs")
 await buildCli()
 
-const benches = ["start", "turn", "goals", "leaks", "decode", "gate", "store", "analyzer", "policy", "sandbox", "sse"]
+const benches = [
+  "start",
+  "turn",
+  "goals",
+  "leaks",
+  "daemon",
+  "decode",
+  "gate",
+  "store",
+  "analyzer",
+  "policy",
+  "sandbox",
+  "sse"
+]
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : benches
 const out = join(root, "build/bench")
 mkdirSync(out, { recursive: true })
