@@ -50,13 +50,11 @@ export const layer = (
   options: WorkspaceGitOptions
 ): Layer.Layer<Workspace, never, Git | FileSystem.FileSystem | Path.Path> => Layer.scoped(Workspace, make(options))
 
-/** Of many goals that start together: more would not be ready earlier, and would keep the processors from those at work. */
-const preparedAtOnce = 1
-
 const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
   const snapshots = yield* makeSnapshots
   const exclusively = yield* makeKeyedMutex
-  const preparing = yield* Effect.makeSemaphore(preparedAtOnce)
+  // Of many goals that start together: more at once would not be ready earlier, and would keep the processors from those at work.
+  const oneAtATime = yield* Effect.makeSemaphore(1)
   const repositories = yield* makeRepositories(options)
   const records = yield* makeWorktreeRecords(options, repositories)
   const worktrees = yield* makeWorktrees(options, repositories, records)
@@ -73,7 +71,7 @@ const make = Effect.fnUntraced(function* (options: WorkspaceGitOptions) {
       effect.pipe(exclusively(goalId), failingAs(operation))
 
   return Workspace.of({
-    ensure: (goal) => ensure(goal).pipe(preparing.withPermits(1), within("ensure", goal.id)),
+    ensure: (goal) => ensure(goal).pipe(oneAtATime.withPermits(1), within("ensure", goal.id)),
     checkpoint: Effect.fn("WorkspaceGit.checkpoint")((goalId: GoalId, label: string) =>
       openDirectory("checkpoint", goalId).pipe(
         Effect.flatMap(({ store }) => snapshots.checkpoint(store, label)),

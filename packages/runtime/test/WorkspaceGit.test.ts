@@ -5,7 +5,7 @@ import { Git, GitError } from "@driver/runtime/Git"
 import { CheckpointId, Workspace } from "@driver/runtime/Workspace"
 import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option } from "effect"
+import { Context, Effect, Fiber, Layer, Option } from "effect"
 import {
   commitAll,
   contents,
@@ -362,6 +362,33 @@ describe("WorkspaceGit ensure", () => {
       assert.include(error.detail, place.repository)
       git(place.repository, "checkout", "-q", "main")
       yield* workspace.ensure(goal)
+    })
+  )
+
+  it.scopedLive("prepares one goal at a time, of many that start together", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository()
+      const seen: Array<string> = []
+      const noting = Layer.effect(
+        Git,
+        Effect.map(Git, ({ run }) => ({
+          run: (call) =>
+            Effect.suspend(() => {
+              if (call.args.includes("worktree")) seen.push("begins")
+              if (call.args.includes("read-tree") && call.args.includes("-u")) seen.push("is written")
+              return run(call)
+            })
+        }))
+      ).pipe(Layer.provideMerge(layerGit))
+      const context = yield* Layer.build(WorkspaceGit.layer(place).pipe(Layer.provide(noting)))
+      const workspace = Context.get(context, Workspace)
+      const goals = [newGoal(), newGoal(), newGoal(), newGoal()]
+      yield* Effect.forEach(goals, workspace.ensure, { concurrency: "unbounded", discard: true })
+      assert.deepStrictEqual(
+        seen,
+        goals.flatMap(() => ["begins", "is written"])
+      )
+      assert.deepStrictEqual(fs.readdirSync(place.root).sort(), goals.map(({ id }) => id).sort())
     })
   )
 
