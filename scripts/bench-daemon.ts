@@ -29,8 +29,6 @@ import { report } from "./bench/support.mjs"
 
 const [count = 200, atWork = 50] = process.argv.slice(2).map(Number)
 
-leanHeap()
-
 const directory = realpathSync(mkdtempSync(join(tmpdir(), "driver-bench-")))
 const repository = join(directory, "repository")
 execFileSync("git", ["init", "-q", "-b", "main", repository])
@@ -80,6 +78,7 @@ const each = <E>(ids: ReadonlyArray<GoalId>, call: (goalId: GoalId) => Effect.Ef
 const resident = () => Math.round(process.memoryUsage().rss / 2 ** 20)
 
 const program = Effect.gen(function* () {
+  yield* leanHeap
   yield* Serving
   yield* Effect.gen(function* () {
     const goals = yield* Goals
@@ -113,6 +112,8 @@ const program = Effect.gen(function* () {
   Effect.provide(daemon),
   Effect.provide([NodeFileSystem.layer, NodePath.layer, HostNode.layer]),
   Logger.withMinimumLogLevel(LogLevel.Warning),
+  // As in the command, where no telemetry is configured.
+  Effect.withTracerEnabled(false),
   Effect.scoped
 )
 

@@ -1,39 +1,61 @@
 // Everything that must hold, in one command: installs what is missing, then types, lint, boundaries, README blocks, tests.
-import { spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { ensureInstalled, root } from "./ensure-installed.mjs"
 
 ensureInstalled()
 
 const steps = [
-  ["build", ["node", "scripts/build.mjs"]],
-  ["types", ["npx", "--no-install", "tsc", "-b"]],
-  ["lint and format", ["npx", "--no-install", "biome", "check", "."]],
-  ["boundaries", ["node", "scripts/check-boundaries.mjs"]],
-  ["README blocks", ["node", "scripts/check-readme.mjs"]],
+  [["build", ["node", "scripts/build.mjs"]]],
+  // At the same time: each of the first two needs one processor for a minute.
+  [
+    ["types", ["npx", "--no-install", "tsc", "-b"]],
+    ["README blocks", ["node", "scripts/check-readme.mjs"]],
+    ["lint and format", ["npx", "--no-install", "biome", "check", "."]],
+    ["boundaries", ["node", "scripts/check-boundaries.mjs"]]
+  ],
   // As many files at once as there are processors; by itself vitest leaves one of them out. The files of a process share
   // what they load: loading it anew for each took a third of the time.
   [
-    "tests",
     [
-      "npx",
-      "--no-install",
-      "vitest",
-      "run",
-      `--poolOptions.forks.maxForks=${availableParallelism()}`,
-      "--poolOptions.forks.isolate=false",
-      ...process.argv.slice(2)
+      "tests",
+      [
+        "npx",
+        "--no-install",
+        "vitest",
+        "run",
+        `--poolOptions.forks.maxForks=${availableParallelism()}`,
+        "--poolOptions.forks.isolate=false",
+        ...process.argv.slice(2)
+      ]
     ]
   ]
 ]
 
-for (const [name, [command, ...args]] of steps) {
-  const started = performance.now()
-  console.log(`\n── ${name}`)
-  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit" })
-  if (status !== 0) {
-    console.error(`\n${name} failed`)
-    process.exit(1)
-  }
-  console.log(`${name}: ok (${((performance.now() - started) / 1000).toFixed(1)} s)`)
+/** Resolves with whether it was content. `aside`: others run meanwhile, so what it prints is shown when it has ended. */
+const run = ([name, [command, ...args]], aside) =>
+  new Promise((done) => {
+    const started = performance.now()
+    let printed = `\n── ${name}\n`
+    if (!aside) process.stdout.write(printed)
+    const child = spawn(command, args, { cwd: root, stdio: aside ? ["ignore", "pipe", "pipe"] : "inherit" })
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on("data", (chunk) => {
+        printed += chunk
+      })
+    }
+    child.on("error", (error) => {
+      printed += `${error.message}\n`
+    })
+    child.on("close", (status) => {
+      const seconds = `${((performance.now() - started) / 1000).toFixed(1)} s`
+      const end = status === 0 ? `${name}: ok (${seconds})\n` : `\n${name} failed\n`
+      process.stdout.write(aside ? printed + end : end)
+      done(status === 0)
+    })
+  })
+
+for (const group of steps) {
+  const ends = await Promise.all(group.map((step) => run(step, group.length > 1)))
+  if (ends.includes(false)) process.exit(1)
 }

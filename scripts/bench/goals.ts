@@ -13,9 +13,6 @@ import { EventSink } from "../../packages/runtime/src/EventSink.js"
 import { settingsOf, type World } from "./settings.js"
 import { report, stub, withWorld } from "./support.mjs"
 
-// As a process that drives many goals does.
-leanHeap()
-
 const count = 50
 
 await withWorld(100, async (world: World) => {
@@ -53,10 +50,17 @@ await withWorld(100, async (world: World) => {
   const started = performance.now()
   const outcomes = await Effect.runPromise(
     Effect.flatMap(Driver, (driver) =>
-      Effect.forEach(goals, (goal) => driver.run(goal), { concurrency: "unbounded" })
+      // As in the command, where no telemetry is configured.
+      Effect.withTracerEnabled(
+        Effect.forEach(goals, (goal) => driver.run(goal), { concurrency: "unbounded" }),
+        false
+      )
     ).pipe(
       Effect.provide(driverLayer(settingsOf(world, scenario, stub)).pipe(Layer.provide(EventSink.layerNoop))),
-      Effect.provide([NodeFileSystem.layer, NodePath.layer])
+      Effect.provide([NodeFileSystem.layer, NodePath.layer]),
+      // As a process that drives many goals does.
+      (driving) => Effect.zipRight(leanHeap, driving),
+      Effect.scoped
     )
   )
   clearInterval(sampler)

@@ -1,4 +1,4 @@
-// How long it takes until something happens: `driver --help`, and `driver run` until the agent has its first prompt,
+// How long it takes until something happens: `driver --help`, and `driver run` until the agent reads its first prompt,
 // both above `node -e 0` taken in the same run.
 import { spawn, spawnSync } from "node:child_process"
 import { readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -53,7 +53,7 @@ await withWorld(1_000, async ({ directory, env, repository }) => {
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line))
       .find((entry) => entry.event === "prompt")
-    times.push(above(prompt.at - started))
+    times.push(above(prompt.read_at - started))
   }
   report(
     "driver run until the first prompt, above node -e 0",

@@ -26,24 +26,48 @@ interface Call {
   readonly env: Record<string, string>
 }
 
-/** The real git, which also writes down what it is asked to run. */
+/** The commands that a script runs, as git traces them. */
+const commandsIn = (trace: string): ReadonlyArray<ReadonlyArray<string>> =>
+  readFileSync(trace, "utf8")
+    .split("\n")
+    .filter((line) => line.includes('"event":"start"'))
+    .map((line): { readonly argv: ReadonlyArray<string> } => JSON.parse(line))
+    .map(({ argv }) => argv.slice(1))
+
+/** The real git, which also writes down what it is asked to run. A script counts as its commands: its first runs are traced for that, the very first one being another. */
 const recording = (calls: Array<Call>, world: World) =>
   Layer.effect(
     Git.Git,
-    Effect.map(Git.Git, ({ run }) => ({
-      run: (call: Git.GitCall) =>
-        Effect.suspend(() => {
-          const env = { ...world.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1", ...call.env }
-          calls.push({
-            at: performance.timeOrigin + performance.now(),
-            command: "git",
-            args: call.args,
-            cwd: call.cwd,
-            env
+    Effect.map(Git.Git, ({ run, script }) => {
+      const scripts = new Map<
+        string,
+        { readonly runs: number; readonly commands: ReadonlyArray<ReadonlyArray<string>> }
+      >()
+      const note = (commands: ReadonlyArray<ReadonlyArray<string>>, call: Pick<Git.GitCall, "cwd" | "env">) => {
+        const env = { ...world.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1", ...call.env }
+        const at = performance.timeOrigin + performance.now()
+        calls.push(...commands.map((args) => ({ at, command: "git", args, cwd: call.cwd, env })))
+      }
+      return {
+        run: (call: Git.GitCall) =>
+          Effect.suspend(() => {
+            note([call.args], call)
+            return run(call)
+          }),
+        script: (call: Git.GitScript) =>
+          Effect.suspend(() => {
+            const { commands, runs } = scripts.get(call.name) ?? { commands: [], runs: 0 }
+            if (runs === 3) {
+              note(commands, call)
+              return script(call)
+            }
+            const trace = join(world.directory, `trace-${call.name}-${runs}`)
+            return Effect.tap(script({ ...call, env: { ...call.env, GIT_TRACE2_EVENT: trace } }), () =>
+              Effect.sync(() => scripts.set(call.name, { runs: runs + 1, commands: commandsIn(trace) }))
+            )
           })
-          return run(call)
-        })
-    }))
+      }
+    })
   ).pipe(Layer.provide(Git.Git.layer()))
 
 /** One command alone, its output read. Milliseconds. */
@@ -94,12 +118,12 @@ const measure = async (world: World, sandbox: "off" | "required") => {
   const entries = readFileSync(log, "utf8")
     .split("\n")
     .filter((line) => line !== "")
-    .map((line): { event: string; at: number } => JSON.parse(line))
+    .map((line): { event: string; at: number; read_at?: number } => JSON.parse(line))
   const results = entries.filter((it) => it.event === "result")
   const prompts = entries.filter((it) => it.event === "prompt")
   const gaps = results
     .slice(0, -1)
-    .map((result, index) => ({ from: result.at, to: prompts[index + 1]?.at ?? Number.NaN }))
+    .map((result, index) => ({ from: result.at, to: prompts[index + 1]?.read_at ?? Number.NaN }))
   // The first gaps warm everything up.
   const measured = gaps.slice(5)
   const floors: Array<number> = []

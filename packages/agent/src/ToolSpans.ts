@@ -11,10 +11,14 @@ import type { GoalId } from "@driver/domain/Goal"
 import { isAllowed, type PermissionOutcome } from "@driver/domain/Permission"
 import { content, plainName, SpanAttribute, SpanContentAttribute, SpanName } from "@driver/domain/Spans"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
-import type * as Tracer from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
 import type { AgentEvent } from "./Agent.js"
 import type { ToolCall } from "./PermissionGate.js"
 
@@ -41,7 +45,26 @@ export interface DecisionSpan {
 const most = 256
 
 /** What happens outside of a turn is told below the span that is current when this is run. */
-export const make: Effect.Effect<ToolSpans> = Effect.map(parentSpan(), (outside) => {
+export const make: Effect.Effect<ToolSpans> = Effect.suspend(() =>
+  Effect.flatMap(isHeard, (it) => (it ? heard : unheard))
+)
+
+/** Effect's own tracer keeps spans for nobody. */
+const isHeard = Effect.zipWith(
+  FiberRef.get(FiberRef.currentTracerEnabled),
+  Effect.tracer,
+  (isEnabled, tracer) => isEnabled && tracer !== Context.get(DefaultServices.liveServices, Tracer.Tracer)
+)
+
+const unheard: Effect.Effect<ToolSpans> = Effect.succeed({
+  during: identity,
+  observe: () => Effect.void,
+  deciding: () => Effect.succeed(unheardDecision)
+})
+
+const unheardDecision: DecisionSpan = { within: identity, end: () => Effect.void }
+
+const heard: Effect.Effect<ToolSpans> = Effect.map(parentSpan(), (outside) => {
   let turn: Tracer.AnySpan | undefined
   const open = new Map<string, Tracer.Span>()
 

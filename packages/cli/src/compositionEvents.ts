@@ -96,7 +96,7 @@ export const hookSurroundings = (settings: Settings): HookSurroundings => ({
   cwd: settings.directory
 })
 
-/** Traces and metrics of whatever is built and run inside of it. */
+/** Traces and metrics of whatever is built and run inside of it; without it the command makes no spans. */
 export const telemetryLayer = (settings: Settings): Layer.Layer<never, Trouble> =>
   mayBeTraced(settings)
     ? Layer.unwrapEffect(
@@ -113,7 +113,10 @@ export const telemetryLayer = (settings: Settings): Layer.Layer<never, Trouble> 
             environment: settings.ownEnvironment,
             version
           })
-          return Telemetry.layer(telemetry).pipe(Layer.provide([http.layer, Redactor.layer(settings.secrets)]))
+          return Telemetry.layer(telemetry).pipe(
+            Layer.provide([http.layer, Redactor.layer(settings.secrets)]),
+            Layer.merge(Layer.setTracerEnabled(true))
+          )
         })
       )
     : Layer.empty

@@ -1,6 +1,5 @@
 /** One goal in this process, as `driver run`, `resume`, `ask` and `demo` need it. */
 import { Sandbox } from "@driver/agent/Sandbox"
-import { sweepOrphans } from "@driver/agent/Subprocess"
 import type { Goal, GoalId } from "@driver/domain/Goal"
 import type { GoalOutcome } from "@driver/domain/Outcome"
 import * as Redactor from "@driver/domain/Redactor"
@@ -15,12 +14,14 @@ import type * as Path from "@effect/platform/Path"
 import * as Arr from "effect/Array"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { driverLayer } from "./Composition.js"
 import { metricSinks, relaysLayer, telemetryLayer } from "./compositionEvents.js"
 import * as GoalLock from "./GoalLock.js"
+import { sweepLeft } from "./leftProcesses.js"
 import { RunError, RunGoal, type RunOptions } from "./RunGoal.js"
 import type { Settings } from "./Settings.js"
 import { sandboxNotes } from "./sandboxLayer.js"
@@ -68,6 +69,7 @@ export const runLayer = (
           const journal = yield* Journal
           // Goals run in the caller's fibers, which this layer was not built in.
           const tracer = yield* Effect.tracer
+          const isTraced = yield* FiberRef.get(FiberRef.currentTracerEnabled)
           // What `driver pause`, `steer` and the like ask in other processes.
           yield* CommandPoller.poll({
             goals: Effect.sync(() => [...running.keys()]),
@@ -120,8 +122,7 @@ export const runLayer = (
             run: (goal, options) =>
               Effect.gen(function* () {
                 yield* GoalLock.acquire(settings.stateDirectory, goal.id)
-                // What a driver left that was killed in the middle of this goal.
-                yield* sweepOrphans({ markers: [goal.id] })
+                yield* Effect.provideService(sweepLeft(goal.id), Journal, journal)
                 yield* approvals.abandon(goal.id)
                 yield* Effect.acquireRelease(
                   Effect.sync(() =>
@@ -161,6 +162,7 @@ export const runLayer = (
               }).pipe(
                 Effect.scoped,
                 Effect.withTracer(tracer),
+                Effect.withTracerEnabled(isTraced),
                 Effect.mapError((error) =>
                   error instanceof RunError ? error : new RunError({ detail: error.message })
                 )

@@ -2,7 +2,6 @@
  * `GoalRunners` for many repositories: one runtime per repository and configuration,
  * all on one database, each made when its first goal begins.
  */
-import { sweepOrphans } from "@driver/agent/Subprocess"
 import type { StoredEvent } from "@driver/domain/DriverEvent"
 import type { GoalId } from "@driver/domain/Goal"
 import { Approvals } from "@driver/permission/Approvals"
@@ -28,6 +27,7 @@ import { metricSinks } from "./compositionEvents.js"
 import * as GoalLock from "./GoalLock.js"
 import { RuntimeKey, settingsOfRow } from "./goalSettings.js"
 import type { Host } from "./Host.js"
+import { sweepLeft } from "./leftProcesses.js"
 import type { Settings } from "./Settings.js"
 
 export interface GoalRunnersOptions {
@@ -75,8 +75,7 @@ export const layer = ({
         lookup: ({ goalId, stateDirectory }: { readonly goalId: GoalId; readonly stateDirectory: string }) =>
           Effect.gen(function* () {
             yield* GoalLock.acquire(stateDirectory, goalId)
-            // What a driver left that was killed in the middle of this goal.
-            yield* sweepOrphans({ markers: [goalId] })
+            yield* sweepLeft(goalId)
             yield* approvals.abandon(goalId)
           })
       })

@@ -66,6 +66,8 @@ Effect.scoped(Effect.zipRight(optimizeSoon, makeCli(composition)(process.argv)))
     Effect.flatMap(Effect.all([Host, cleanText]), ([{ stderr }, clean]) => stderr.write(clean(failureText(cause))))
   ),
   Effect.provide(PlatformLayer),
+  // Switched on where telemetry is configured: spans that nobody keeps cost a quarter of what the gate does.
+  Effect.withTracerEnabled(false),
   NodeRuntime.runMain({
     // What is left has no owner: compilers, collectors, the heap. Nobody needs to wait for them to be put away.
     teardown: (exit, onExit) => {

@@ -95,6 +95,20 @@ const ok = (ended: Ended) => {
   return ended
 }
 
+/** `driver serve`, once it takes connections. */
+const startDaemon = async (world: World, args: ReadonlyArray<string>) => {
+  const running = world.start(["serve", ...args])
+  let said = ""
+  running.child.stdout?.on("data", (text: string) => {
+    said += text
+  })
+  await world.until(
+    `the daemon with ${args.join(" ")}`,
+    () => said.includes("driver serves on") || running.child.exitCode !== null
+  )
+  return running
+}
+
 const deliveriesOf = (received: ReadonlyArray<Received>) => received.map(({ headers }) => headers["x-driver-delivery"])
 
 const postgres = process.env["DRIVER_TEST_POSTGRES_URL"] ?? "postgres://postgres@127.0.0.1:5432/test"
@@ -175,12 +189,51 @@ describe("what driver.yaml says of events", { timeout: 120_000 }, () => {
     const paths = new Set(collector.received.map(({ path }) => path))
     assert.deepStrictEqual(paths, new Set(["/v1/traces", "/v1/metrics"]))
     const sent = collector.received.map(({ body }) => body).join("\n")
-    const names = [...sent.matchAll(/"name":"([^"]+)"/g)].map(([, name]) => name)
-    for (const name of ["goal", "attempt"]) assert.include(names.join("\n"), name)
     assert.include(sent, '"ours"')
     assert.include(sent, goalId)
     for (const content of ["a sentence of the agent", "Create hello.txt", "Hello, world"])
       assert.notInclude(sent, content)
+  })
+
+  it("is traced from the goal to the criterion, by a run and by a daemon", async (context) => {
+    const world = makeWorld(context)
+    const collector = await listen(context)
+    world.scenario({ turns: [{ steps: [writeHello] }] })
+    world.write("driver.yaml", config(`telemetry: { endpoint: "${collector.url}" }`))
+    /** Names of the spans that were sent for the goal, each with its parent's. */
+    const spansOf = (goalId: string) => {
+      const spans = collector.received
+        .filter(({ path }) => path === "/v1/traces")
+        .flatMap(({ body }) => JSON.parse(body).resourceSpans)
+        .flatMap(({ scopeSpans }) => scopeSpans)
+        .flatMap(
+          (it): ReadonlyArray<{ name: string; spanId: string; parentSpanId?: string; traceId: string }> => it.spans
+        )
+      const trace =
+        collector.received.length === 0 ? undefined : spans.find((it) => JSON.stringify(it).includes(goalId))
+      const own = spans.filter(({ traceId }) => traceId === trace?.traceId)
+      return own.map(({ name, parentSpanId }) => [name, own.find((it) => it.spanId === parentSpanId)?.name])
+    }
+    const assertTraced = (goalId: string) =>
+      assert.includeDeepMembers(spansOf(goalId), [
+        ["driver.goal", undefined],
+        ["driver.attempt", "driver.goal"],
+        ["invoke_agent claude-code", "driver.attempt"],
+        ["execute_tool Write", "invoke_agent claude-code"],
+        ["driver.decision", "execute_tool Write"],
+        ["driver.criterion", "driver.attempt"]
+      ])
+    world.write("1.yaml", goal(1))
+    ok(await world.driver(["run", "1.yaml"]))
+    assertTraced(idOf(1))
+
+    const daemon = await startDaemon(world, [])
+    world.write("2.yaml", goal(2))
+    ok(await world.driver(["submit", "2.yaml"]))
+    ok(await world.driver(["logs", "-f", idOf(2)]))
+    daemon.child.kill("SIGTERM")
+    await daemon.ended
+    assertTraced(idOf(2))
   })
 
   it.skipIf(!hasNats)(
@@ -227,16 +280,7 @@ describe("what driver.yaml says of events", { timeout: 120_000 }, () => {
         const common = [`hooks: [{ name: chat, on: "*", url: "${hook.url}" }]`, await storeOf(context)]
         const serve = async (name: string) => {
           world.write(`${name}.yaml`, config(`state_dir: ../${name}`, ...common))
-          const running = world.start(["serve", "--config", `${name}.yaml`])
-          let said = ""
-          running.child.stdout?.on("data", (text: string) => {
-            said += text
-          })
-          await world.until(
-            `the daemon ${name}`,
-            () => said.includes("driver serves on") || running.child.exitCode !== null
-          )
-          return running
+          return startDaemon(world, ["--config", `${name}.yaml`])
         }
         /** Goals whose end it was told of. */
         const completed = () => {

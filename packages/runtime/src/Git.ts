@@ -62,6 +62,15 @@ export interface GitCall {
   readonly answers?: ReadonlyArray<number>
 }
 
+/** Several commands of git as one program. */
+export interface GitScript extends Omit<GitCall, "args"> {
+  /** For messages. */
+  readonly name: string
+  /** In POSIX shell, where `git` is this git with its fixed options, and descriptor 3 the standard input. What varies comes as `$1`, `$2`, …: it is no part of this text. */
+  readonly text: string
+  readonly args: ReadonlyArray<string>
+}
+
 export interface GitOutput {
   readonly exitCode: number
   readonly stdout: Uint8Array
@@ -76,6 +85,8 @@ export class Git extends Context.Tag("@driver/runtime/Git")<
   {
     /** Resolves when git has ended and its output is read. Interruption ends its whole process group. */
     readonly run: (call: GitCall) => Effect.Effect<GitOutput, GitError>
+    /** The same with a script of several commands, by the `sh` on the PATH. */
+    readonly script: (script: GitScript) => Effect.Effect<GitOutput, GitError>
   }
 >() {
   /** The `git` on the PATH. `program`: another one, by name or path. */
@@ -85,7 +96,7 @@ export class Git extends Context.Tag("@driver/runtime/Git")<
       Effect.gen(function* () {
         const program = options?.program ?? "git"
         const inherited = yield* inheritedVariables
-        const ignoreFile = yield* runWith(program, inherited, {
+        const ignoreFile = yield* runWith([program], inherited, {
           args: ["config", "--global", "--type=path", "--get", "core.excludesFile"],
           cwd: "/",
           answers: [0]
@@ -96,7 +107,14 @@ export class Git extends Context.Tag("@driver/runtime/Git")<
         )
         const environment = { ...inherited, ...fixedVariables }
         const prefix = [...fixedOptions, ...(ignoreFile === "" ? [] : ["-c", `core.excludesFile=${ignoreFile}`])]
-        return { run: (call) => runWith(program, environment, call, prefix) }
+        const command: readonly [string, ...Array<string>] = [program, ...prefix]
+        // `command`: not this function.
+        const preamble = `git() { command ${command.map(quoted).join(" ")} "$@"; }\nexec 3<&0 </dev/null\n`
+        return {
+          run: (call) => runWith(command, environment, call),
+          script: ({ name, text, ...call }) =>
+            runWith(["sh", "-c", preamble + text, "sh"], environment, call, `script ${name}`)
+        }
       })
     )
 }
@@ -211,16 +229,18 @@ const fixedOptions: ReadonlyArray<string> = [
 
 const maxErrorBytes = 64 * 1024
 
+const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
+
 const runWith = (
-  program: string,
+  [program, ...prefix]: readonly [string, ...Array<string>],
   environment: Readonly<Record<string, string>>,
   call: GitCall,
-  prefix: ReadonlyArray<string> = []
+  name = call.args.join(" ").slice(0, 300)
 ): Effect.Effect<GitOutput, GitError> => {
   const failure = (reason: GitError["reason"], detail: string, exitCode?: number) =>
     new GitError({
       reason,
-      command: call.args.join(" ").slice(0, 300),
+      command: name,
       directory: call.cwd,
       detail: detail.slice(0, 2048),
       ...(exitCode === undefined ? {} : { exitCode })

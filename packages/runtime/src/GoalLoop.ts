@@ -61,7 +61,7 @@ import { goOn, isCut } from "./internal/goOn.js"
 import { accountClosed, fallAsleep, sleepingStep } from "./internal/sleepingStep.js"
 import { workingStep } from "./internal/workingStep.js"
 import type { JournalError } from "./Journal.js"
-import type { HeldLease } from "./Leases.js"
+import type { HeldLease, LeaseLapsed } from "./Leases.js"
 import { AlreadyMet, BudgetReached, RunStarted, WorkDelivered } from "./LoopEntry.js"
 import { type LoopState, Phase } from "./LoopState.js"
 import type { PostTurnHooks } from "./PostTurnHooks.js"
@@ -70,7 +70,7 @@ import type { StuckPolicy } from "./StuckPolicy.js"
 import { Workspace, type WorkspaceError } from "./Workspace.js"
 
 /** What the driver itself could not do. It ends the run with `Escalate` by `driver`. */
-export type DriverFault = WorkspaceError | GateError | AcceptanceError | JournalError
+export type DriverFault = WorkspaceError | GateError | AcceptanceError | JournalError | LeaseLapsed
 
 /** A goal in the hands of this driver. */
 export interface Claim {
@@ -109,7 +109,7 @@ export class GoalLoop extends Context.Tag("@driver/runtime/GoalLoop")<
      * the fiber ends. By then nothing that the goal started is left.
      *
      * A goal that has not ended, and is gone on with when it is resumed, has no last event and an outcome of `Continue`:
-     * when `control.suspending` is set as it is interrupted, and when the journal cannot be written.
+     * when `control.suspending` is set as it is interrupted, and when its journal or its lease cannot be kept.
      */
     readonly run: (goal: Goal, control: GoalControl.GoalControl, claim: Claim) => Effect.Effect<GoalOutcome>
   }
@@ -201,16 +201,16 @@ const whyUnfinished = (
     if (Cause.isInterruptedOnly(exit.cause)) {
       return (yield* Ref.get(control.suspending)) ? Option.some(`the driver was stopped${goesOn}`) : Option.none()
     }
-    return Option.map(Option.filter(Cause.failureOption(exit.cause), isJournalError), stopped)
+    return Option.map(Option.filter(Cause.failureOption(exit.cause), isStoreFault), stopped)
   })
 
 const goesOn = ": the goal goes on when it is resumed"
 
-const stopped = (error: JournalError): string => `${error.message}${goesOn}`
+const stopped = (error: JournalError | LeaseLapsed): string => `${error.message}${goesOn}`
 
 /** What was noted last; the next driver can do without it, so a store that is away is not waited for as for a step. */
 const leave = (control: GoalControl.GoalControl, exit: Exit.Exit<unknown, DriverFault>): Effect.Effect<void> =>
-  Exit.isFailure(exit) && Option.exists(Cause.failureOption(exit.cause), isJournalError)
+  Exit.isFailure(exit) && Option.exists(Cause.failureOption(exit.cause), isStoreFault)
     ? // It was waited for already.
       Effect.void
     : control.journal.write().pipe(
@@ -219,8 +219,12 @@ const leave = (control: GoalControl.GoalControl, exit: Exit.Exit<unknown, Driver
         Effect.catchAll((error) => Effect.logWarning("The last events were not written", error))
       )
 
-const isJournalError = (error: DriverFault): error is JournalError =>
-  error._tag === "StoreError" || error._tag === "LeaseLost" || error._tag === "JournalConflict"
+/** Of the store or of the lease: the goal is where the journal has it. */
+const isStoreFault = (error: DriverFault): error is JournalError | LeaseLapsed =>
+  error._tag === "StoreError" ||
+  error._tag === "LeaseLost" ||
+  error._tag === "LeaseLapsed" ||
+  error._tag === "JournalConflict"
 
 interface Ending {
   readonly outcome: AttemptOutcome

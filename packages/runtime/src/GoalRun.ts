@@ -28,6 +28,7 @@ import type { GoalLoopSettings } from "./GoalLoopSettings.js"
 import * as CallReview from "./internal/callReview.js"
 import { ModelCharged, TurnMetered } from "./LoopEntry.js"
 import * as Sessions from "./Sessions.js"
+import type { StoreError } from "./StoreError.js"
 import { StuckPolicy } from "./StuckPolicy.js"
 import { Workspace, type WorkspaceError, type WorkspaceInfo } from "./Workspace.js"
 
@@ -68,6 +69,11 @@ export interface BudgetWatch {
   readonly timeoutIsBudget: boolean
 }
 
+const isAway = ({ retryable }: StoreError) => retryable
+
+/** A store that is away for a moment keeps a call waiting; one that is away for ten seconds has it refused. */
+const whileAway = { while: isAway, times: 98 }
+
 export const make = (
   goal: Goal,
   control: GoalControl,
@@ -88,7 +94,11 @@ export const make = (
       Effect.gen(function* () {
         const decision = control.redactor.value(made)
         // A decision that cannot be recorded must not let a tool run: the gate turns this into a denial.
-        yield* Effect.orDie(decisions.record(decision))
+        const record = decisions.record(decision)
+        yield* record.pipe(
+          Effect.catchIf(isAway, () => Effect.retry(Effect.delay(record, "100 millis"), whileAway)),
+          Effect.orDie
+        )
         yield* Ref.update(decided, (count) => count + 1)
         yield* control.publish(new DecisionMade({ goalId: goal.id, decision }, trusted))
         const max = goal.budget.maxConsecutiveDenies

@@ -207,6 +207,41 @@ What the last turn changed:
     )
   )
 
+  it.effect("records a decision when the store is back, and lets the call wait for that, but not for long", () =>
+    Effect.gen(function* () {
+      const running = yield* Effect.fork(runGoal(goalWith()))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual((yield* Fiber.join(running)).outcome, new Done({}))
+      const { outcomes } = yield* Effect.flatMap(ScriptedAgentLog, (log) => log.current)
+      assert.deepStrictEqual(
+        outcomes.map(({ outcome }) => outcome._tag),
+        ["AllowOnce", "Unavailable"]
+      )
+    }).pipe(
+      Effect.provide(
+        Layer.unwrapEffect(
+          Effect.gen(function* () {
+            const asked = yield* Ref.make(0)
+            const away = new StoreError({ operation: "DecisionStore.record", detail: "away", retryable: true })
+            return TestDriver({
+              script: [[asks("Write", { file_path: "a" }), asks("Write", { file_path: "b" }), ended()]],
+              decisions: Layer.succeed(DecisionStore, {
+                // Away for the first second of the first call, and all the time of the other one.
+                record: ({ input }) =>
+                  Effect.flatMap(
+                    Ref.getAndUpdate(asked, (it) => it + 1),
+                    (before) => (before < 10 || input["file_path"] === "b" ? away : Effect.void)
+                  ),
+                list: () => Effect.succeed([]),
+                recall: () => Effect.succeed([])
+              })
+            })
+          })
+        )
+      )
+    )
+  )
+
   it.effect("gives a message that waits to the agent with the next denied call, and in no prompt", () =>
     Effect.gen(function* () {
       const driver = yield* Driver

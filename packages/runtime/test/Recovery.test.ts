@@ -11,7 +11,7 @@ import { GoalLoop } from "@driver/runtime/GoalLoop"
 import { GoalStore, type Holder, Pause } from "@driver/runtime/GoalStore"
 import { Journal, JournalRecord } from "@driver/runtime/Journal"
 import * as JournalMemory from "@driver/runtime/JournalMemory"
-import { Leases } from "@driver/runtime/Leases"
+import { LeaseLapsed, Leases } from "@driver/runtime/Leases"
 import { cutOffNotice, saidAgainNotice } from "@driver/runtime/Prompt"
 import { verify } from "@driver/runtime/Recovery"
 import { ReplayPolicy } from "@driver/runtime/ReplayPolicy"
@@ -106,13 +106,20 @@ const world = Effect.gen(function* () {
     Context.add(Journal, mortal)
   )
   /** One life of a driver: all its fibers end with it. */
-  const live = <A, E>(healthy: number, use: Effect.Effect<A, E, Driver | Journal>) =>
+  const live = <A, E>(
+    healthy: number,
+    use: Effect.Effect<A, E, Driver | Journal>,
+    leases = Context.get(stores, Leases)
+  ) =>
     Effect.zipRight(
       Ref.set(left, healthy),
-      use.pipe(Effect.provide(Layer.provideMerge(Driver.layerSuspending, GoalLoop.layer())), Effect.provide(everything))
+      use.pipe(
+        Effect.provide(Layer.provideMerge(Driver.layerSuspending, GoalLoop.layer())),
+        Effect.provide(Context.add(everything, Leases, leases))
+      )
     )
   const log = Context.get(agent, ScriptedAgentLog)
-  return { away, live, journal, store: Context.get(stores, GoalStore), log, work }
+  return { away, leases: Context.get(stores, Leases), live, journal, store: Context.get(stores, GoalStore), log, work }
 })
 
 const runGoal = Effect.gen(function* () {
@@ -312,6 +319,22 @@ describe("a goal whose driver dies", () => {
     })
   )
 
+  it.scoped("stops where it is when its lease cannot be kept, and is gone on with", () =>
+    Effect.gen(function* () {
+      const { journal, leases, live } = yield* world
+      const lapsed = new LeaseLapsed({ goalId, patience: Duration.seconds(75), detail: "the disk is full" })
+      const stopped = yield* live(Number.POSITIVE_INFINITY, runGoal, {
+        ...leases,
+        hold: (id, options) =>
+          Effect.map(leases.hold(id, options), (held) => ({ ...held, lost: Effect.succeed(lapsed) }))
+      })
+      assert.deepInclude(stopped.outcome, { _tag: "Continue" })
+      const written = yield* journal.read(goalId)
+      assert.isFalse(written.some(({ entry }) => entry._tag === "GoalCompleted"))
+      assert.strictEqual((yield* live(Number.POSITIVE_INFINITY, runGoal)).outcome._tag, "Done")
+    })
+  )
+
   it.scoped("is refused to a second driver as long as the first one lives", () =>
     Effect.gen(function* () {
       const { live, store } = yield* world
@@ -323,7 +346,7 @@ describe("a goal whose driver dies", () => {
           const fiber = yield* Effect.fork(Effect.either(driver.spawn(goalWith())))
           yield* TestClock.adjust("10 seconds")
           yield* store.heartbeat([{ goalId, epoch: 1 }])
-          yield* TestClock.adjust("1 minute")
+          yield* TestClock.adjust("2 minutes")
           return yield* Fiber.join(fiber)
         })
       )
@@ -332,7 +355,9 @@ describe("a goal whose driver dies", () => {
       yield* live(
         Number.POSITIVE_INFINITY,
         Effect.gen(function* () {
-          const outcome = yield* runGoal
+          const running = yield* Effect.fork((yield* Driver).run(goalWith()))
+          yield* TestClock.adjust("2 minutes")
+          const outcome = yield* Fiber.join(running)
           assert.strictEqual(outcome.outcome._tag, "Done")
         })
       )

@@ -12,6 +12,8 @@ import {
   git,
   initialise,
   layerGit,
+  layerGitInSteps,
+  layerWorkspace,
   makePlace,
   makeRepository,
   newGoal,
@@ -219,6 +221,7 @@ describe("WorkspaceGit ensure", () => {
         Git,
         Effect.map(Git, (real) =>
           Git.of({
+            ...real,
             run: (call) =>
               call.args.includes("-u") && failures-- > 0
                 ? Effect.sync(() => write(call.cwd, "a.txt", "hal")).pipe(
@@ -365,13 +368,96 @@ describe("WorkspaceGit ensure", () => {
     })
   )
 
+  it.scopedLive("finds the same at once as in steps", () =>
+    Effect.gen(function* () {
+      const seen = yield* Effect.forEach([layerGit, layerGitInSteps], (git) =>
+        Effect.gen(function* () {
+          const place = yield* makeRepository({
+            "a.txt": "a\n",
+            "b/ü 1.txt": "b\n",
+            "c.txt": "c\n",
+            ".gitignore": "*.log\n"
+          })
+          const workspace = yield* Effect.map(Layer.build(layerWorkspace(place, {}, git)), Context.get(Workspace))
+          const goal = newGoal()
+          const { path: directory } = yield* workspace.ensure(goal)
+          const found: Array<unknown> = []
+          let last = (yield* workspace.checkpoint(goal.id, "start")).id
+          const save = Effect.gen(function* () {
+            last = (yield* workspace.checkpoint(goal.id, "next")).id
+            found.push(run(directory, "git", "rev-parse", `refs/driver/${goal.id}/${last}^{tree}`), last)
+          })
+          const look = Effect.suspend(() =>
+            Effect.flatMap(workspace.diffStat(goal.id, last), (stat) => {
+              found.push(stat)
+              return save
+            })
+          )
+          yield* look
+          write(directory, "a.txt", "changed\n")
+          write(directory, 'new "1"\n.txt', "new\n")
+          yield* look
+          // Not looked at before the checkpoint.
+          fs.rmSync(path.join(directory, "c.txt"))
+          yield* save
+          fs.renameSync(path.join(directory, "b/ü 1.txt"), path.join(directory, "b/ö.txt"))
+          write(directory, "ignored.log", "x")
+          yield* look
+          write(directory, ".gitignore", "")
+          yield* look
+          fs.rmSync(path.join(directory, "b"), { recursive: true })
+          write(directory, "b", "a file\n")
+          run(directory, "git", "init", "-q", "nested")
+          yield* look
+          run(directory, "git", "add", "a.txt")
+          yield* look
+          return found
+        })
+      )
+      assert.deepStrictEqual(seen[0], seen[1])
+      assert.isAbove(new Set(seen[0]?.filter((it) => typeof it === "string" && it.length === 40)).size, 5)
+    })
+  )
+
+  it.scopedLive("starts few programs in a turn: the system copies the driver's page tables for each", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository({ "a.txt": "a\n" })
+      const started: Array<string> = []
+      const noting = Layer.map(layerGit, (services) => {
+        const real = Context.get(services, Git)
+        const noted =
+          <C, A>(name: (call: C) => string, f: (call: C) => A) =>
+          (call: C) => {
+            started.push(name(call))
+            return f(call)
+          }
+        return Context.add(services, Git, {
+          run: noted(({ args }) => args[0] ?? "", real.run),
+          script: noted(({ name }) => name, real.script)
+        })
+      })
+      const workspace = yield* Effect.map(Layer.build(layerWorkspace(place, {}, noting)), Context.get(Workspace))
+      const goal = newGoal()
+      const { path: directory } = yield* workspace.ensure(goal)
+      started.length = 0
+      const { id } = yield* workspace.checkpoint(goal.id, "before turn 1")
+      assert.deepStrictEqual(started.splice(0), ["checkpoint of what is the same"])
+      write(directory, "a.txt", "b\n")
+      yield* workspace.diffStat(goal.id, id)
+      assert.deepStrictEqual(started.splice(0), ["ls-files", "index and tree"])
+      yield* workspace.checkpoint(goal.id, "before turn 2")
+      assert.deepStrictEqual(started, ["checkpoint of what is the same"])
+    })
+  )
+
   it.scopedLive("prepares one goal at a time, of many that start together", () =>
     Effect.gen(function* () {
       const place = yield* makeRepository()
       const seen: Array<string> = []
       const noting = Layer.effect(
         Git,
-        Effect.map(Git, ({ run }) => ({
+        Effect.map(Git, ({ run, script }) => ({
+          script,
           run: (call) =>
             Effect.suspend(() => {
               if (call.args.includes("worktree")) seen.push("begins")

@@ -7,7 +7,16 @@ import * as path from "node:path"
 import { type CheckpointId, Workspace } from "@driver/runtime/Workspace"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck } from "effect"
-import { contents, git, layerWorkspace, makeRepository, newGoal, write } from "./support/repositories.js"
+import {
+  contents,
+  git,
+  layerGit,
+  layerGitInSteps,
+  layerWorkspace,
+  makeRepository,
+  newGoal,
+  write
+} from "./support/repositories.js"
 
 type Files = Record<string, string>
 
@@ -57,7 +66,7 @@ const asBytes = (content: string) => Buffer.from(content).toString("latin1")
 const head = (directory: string) =>
   `${git(directory, "rev-parse", "HEAD")} ${git(directory, "rev-parse", "--symbolic-full-name", "HEAD")}`
 
-const play = (steps: ReadonlyArray<Step>) =>
+const play = (steps: ReadonlyArray<Step>, gitLayer: typeof layerGit) =>
   Effect.gen(function* () {
     const place = yield* makeRepository({ a: "1\n", "b/c": "2\r\n", ".gitignore": "*.log\n" })
     const goal = newGoal()
@@ -135,14 +144,19 @@ const play = (steps: ReadonlyArray<Step>) =>
         const listed = git(directory, "ls-tree", "-r", "-z", "--name-only", `refs/driver/${goal.id}/${each.id}`)
         assert.deepStrictEqual(listed.split("\0").slice(0, -1).sort(), Object.keys(each.files).sort())
       }
-    }).pipe(Effect.provide(layerWorkspace(place)))
+    }).pipe(Effect.provide(layerWorkspace(place, {}, gitLayer)))
   })
 
 describe("WorkspaceGit", () => {
-  it.scopedLive.prop(
-    "restores every checkpoint exactly, whatever happened in between",
-    [FastCheck.array(step, { minLength: 6, maxLength: 16 })],
-    ([steps]) => play(steps),
-    { fastCheck: { numRuns: 4, endOnFailure: true }, timeout: 60_000 }
-  )
+  for (const [how, layer] of [
+    ["", layerGit],
+    [", also with one git after the other", layerGitInSteps]
+  ] as const) {
+    it.scopedLive.prop(
+      `restores every checkpoint exactly, whatever happened in between${how}`,
+      [FastCheck.array(step, { minLength: 6, maxLength: 16 })],
+      ([steps]) => play(steps, layer),
+      { fastCheck: { numRuns: 4, endOnFailure: true }, timeout: 60_000 }
+    )
+  }
 })

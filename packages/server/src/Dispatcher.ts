@@ -13,7 +13,7 @@ import * as CommandPoller from "@driver/runtime/CommandPoller"
 import { type GoalRow, GoalStore, type Holder } from "@driver/runtime/GoalStore"
 import { DriverTrouble } from "@driver/runtime/Goals"
 import type { Journal } from "@driver/runtime/Journal"
-import type { Leases } from "@driver/runtime/Leases"
+import { type Leases, leaseTimes } from "@driver/runtime/Leases"
 import { keepLooking } from "@driver/runtime/Looking"
 import * as Queue from "@driver/runtime/Queue"
 import type { StoreError } from "@driver/runtime/StoreError"
@@ -47,7 +47,7 @@ export interface DispatcherSettings extends Queue.QueueLimits {
   readonly retryAfter: Duration.Duration
   /** Whether the owner of a lease lives, as `Leases` has it. Default: unknown. */
   readonly liveness: (owner: string) => Effect.Effect<"alive" | "gone" | "unknown">
-  /** A heartbeat that stands still for so long is a dead driver's. Default 20 seconds. */
+  /** A heartbeat that stands still for so long is a dead driver's. The leases' own, unless given. */
   readonly ttl: Duration.Duration
 }
 
@@ -79,7 +79,7 @@ export class Dispatcher extends Context.Tag("@driver/server/Dispatcher")<
         lookGap: Duration.millis(100),
         retryAfter: Duration.seconds(15),
         liveness: () => Effect.succeed("unknown"),
-        ttl: Duration.seconds(20),
+        ttl: leaseTimes.ttl,
         ...settings
       })
     )

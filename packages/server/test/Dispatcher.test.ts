@@ -292,7 +292,7 @@ describe("Dispatcher", () => {
     Effect.gen(function* () {
       const script = yield* Script
       yield* abandoned
-      yield* TestClock.adjust("19 seconds")
+      yield* TestClock.adjust("89 seconds")
       assert.deepStrictEqual(yield* script.running, [])
       // It was watched for as long as it has to be, and is not watched once more by whoever takes it.
       yield* TestClock.adjust("2 seconds")

@@ -64,6 +64,7 @@ export const make = (
   const leases = Leases.layer({
     owner: ownerOf(holdings.process),
     heartbeatEvery: Duration.minutes(rushed ? 2 : 120),
+    patience: Duration.minutes(rushed ? 7 : 400),
     ttl: Duration.minutes(rushed ? 9 : 500),
     liveness: (owner) =>
       Effect.sync(() =>

@@ -54,5 +54,10 @@ export const seeds: ReadonlyArray<Seed> = [
     says: "a goal that is cancelled as its turn begins has its last event before that turn is over, and the agent is asked after it",
     plan: () => Campaign.planOf(4, 246),
     keep: [0, 3, 4, 6, 7, 11, 13, 16, 17, 19, 23, 25, 26]
+  },
+  {
+    says: "a driver that cannot write its heartbeats asks its agent while another one, which took its goal over, asks its own",
+    plan: () => Campaign.planOf(4, 298),
+    keep: [0, 1, 28, 36, 39, 41]
   }
 ]

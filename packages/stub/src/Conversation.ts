@@ -24,6 +24,8 @@ import type { Interruption } from "./StopSwitch.js"
 import { Turn, type TurnRequest } from "./Turn.js"
 import type { World } from "./World.js"
 
+const now = () => performance.timeOrigin + performance.now()
+
 const plain: Plan = {
   expectPrompt: undefined,
   steps: [],
@@ -122,7 +124,7 @@ export class Conversation {
   /** A prompt, from the command line or as a line on stdin. */
   prompt(text: string, uuid?: string): void {
     this.setState("running")
-    this.inbox.add({ text, uuid })
+    this.inbox.add({ text, uuid, at: now() })
   }
 
   /** One line of stdin. A line that is no message ends the process, as in the real agent. */
@@ -216,7 +218,7 @@ export class Conversation {
     await this.prepare()
     const plan = this.plan(message.text)
     const { id, turnsPlayed } = this.session.current
-    this.record({ event: "prompt", session_id: id, turn: turnsPlayed, prompt: message.text })
+    this.record({ event: "prompt", session_id: id, turn: turnsPlayed, prompt: message.text, read_at: message.at })
     // Saved before it is played: the prompt counts as taken even if the process does not survive the turn.
     this.session.update((session) => ({
       ...session,
@@ -302,8 +304,7 @@ export class Conversation {
   private record(entry: Json): void {
     const { record } = this.setup.scenario
     if (record === undefined) return
-    const at = performance.timeOrigin + performance.now()
-    appendFileSync(record, `${JSON.stringify({ ...entry, at })}\n`)
+    appendFileSync(record, `${JSON.stringify({ ...entry, at: now() })}\n`)
   }
 
   private exit(code: number, stderr = ""): never {

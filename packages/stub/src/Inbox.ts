@@ -10,6 +10,8 @@ import type { Output } from "./Output.js"
 export interface Message {
   readonly text: string
   readonly uuid: string | undefined
+  /** When it was read. Milliseconds since the epoch, with fractions. */
+  readonly at: number
 }
 
 export class Inbox {

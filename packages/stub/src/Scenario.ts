@@ -126,7 +126,10 @@ export interface Scenario {
   readonly compact: readonly [Compact, ...ReadonlyArray<Compact>]
   readonly startup: Startup
   readonly ignoreSigterm: boolean
-  /** A file that gets one JSON line per start, prompt and result of a turn, each with its time in milliseconds since the epoch. */
+  /**
+   * A file that gets one JSON line per start, prompt and result of a turn, each with its time in milliseconds since the
+   * epoch. A prompt also has the time when it was read: before the first one is played, the servers are connected.
+   */
   readonly record: string | undefined
 }
 

@@ -430,6 +430,7 @@ describe.concurrent("driver-stub, one prompt", () => {
     assert.include(lines[0].env, "SOME_NAME")
     assert.notInclude(JSON.stringify(lines), "secret")
     assert.strictEqual(lines[1].prompt, "hello")
+    assert.isTrue(lines[0].at <= lines[1].read_at && lines[1].read_at <= lines[1].at)
   })
 })
 

@@ -16,7 +16,7 @@ import { CheckpointId, WorkspaceError } from "../Workspace.js"
 import { makePrivateGit } from "./privateGit.js"
 import { makeSnapshotIndex, type Taken } from "./snapshotIndex.js"
 import type { Head, SnapshotStore, StoredCheckpoint } from "./snapshotStore.js"
-import { makeTrees } from "./trees.js"
+import { datedAt, makeTrees } from "./trees.js"
 import type { Failure } from "./workspaceFailure.js"
 import { headText, makeWorktreeHead } from "./worktreeHead.js"
 
@@ -36,7 +36,7 @@ export const makeCheckpoints = Effect.gen(function* () {
   const path = yield* Path.Path
   const { real, updateRefs } = yield* makePrivateGit
   const { head, resolveBranch } = yield* makeWorktreeHead
-  const { recall, remember, startingOver, take } = yield* makeSnapshotIndex
+  const { commitSame, remember, startingOver, take } = yield* makeSnapshotIndex
   const { commitTree } = yield* makeTrees
 
   const namespace = (store: Pick<SnapshotStore, "goalId">) => `refs/driver/${store.goalId}`
@@ -128,7 +128,7 @@ export const makeCheckpoints = Effect.gen(function* () {
   /** Makes the commit the goal's next checkpoint. */
   const keep = Effect.fnUntraced(function* (
     store: SnapshotStore,
-    { at, branches, createdAt, line }: Draft,
+    draft: Draft,
     taken: Taken,
     commit: string
   ): Effect.fn.Return<StoredCheckpoint, Failure> {
@@ -144,26 +144,35 @@ export const makeCheckpoints = Effect.gen(function* () {
             )
         )
       )
-    const number = yield* nextNumber(store).pipe(Effect.flatMap(claim))
+    return yield* noted(store, draft, taken, commit, yield* nextNumber(store).pipe(Effect.flatMap(claim)))
+  })
+
+  const noted = Effect.fnUntraced(function* (
+    store: SnapshotStore,
+    { at, branches, createdAt, line }: Draft,
+    { memory, tree }: Taken,
+    commit: string,
+    number: number
+  ): Effect.fn.Return<StoredCheckpoint, Failure> {
     const id = CheckpointId.make(String(number))
-    yield* remember(store, { ...taken.memory, last: { id, commit, tree: taken.tree, head: headText(at) } })
+    yield* remember(store, { ...memory, last: { id, commit, tree, head: headText(at) } })
     return { id, commit, createdAt, label: line, head: at, branches }
   })
 
-  /**
-   * Saves the directory and HEAD as the next checkpoint. Usually the directory was looked at a moment ago and is still
-   * the same: the commit for that case is made while git looks, and is left to git's pruning when it was not the case.
-   */
+  /** Saves the directory and HEAD as the next checkpoint. Usually the directory was looked at a moment ago and is still the same. */
   const checkpoint = (store: SnapshotStore, label: string) => {
     const attempt = Effect.gen(function* () {
-      const { tree } = yield* recall(store)
-      if (tree === undefined) return yield* take(store).pipe(Effect.flatMap((taken) => record(store, label, taken)))
       const draft = yield* draftOf(store, label)
-      const [taken, early] = yield* Effect.all([take(store), Effect.option(commitOf(store, tree.id, draft))], {
-        concurrency: 2
+      const number = yield* nextNumber(store)
+      const same = yield* commitSame(store, {
+        reference: `${namespace(store)}/${number}`,
+        parents: draft.parents,
+        message: draft.message,
+        env: datedAt(draft.createdAt)
       })
-      const isSame = taken.tree === tree.id && Option.isSome(early)
-      return yield* keep(store, draft, taken, isSame ? early.value : yield* commitOf(store, taken.tree, draft))
+      if (Option.isSome(same)) return yield* noted(store, draft, same.value.taken, same.value.commit, number)
+      const taken = yield* take(store)
+      return yield* keep(store, draft, taken, yield* commitOf(store, taken.tree, draft))
     })
     // A tree that was known may have been pruned behind our back.
     return attempt.pipe(startingOver(store, attempt))

@@ -5,7 +5,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Ref from "effect/Ref"
 import { encodeText, text } from "../Git.js"
 import type { CheckpointId, DiffStat } from "../Workspace.js"
 import { makeCheckpoints } from "./checkpoints.js"
@@ -26,9 +25,9 @@ export const makeDiffStat = Effect.gen(function* () {
   const { recall, settle, take } = yield* makeSnapshotIndex
   const { find } = yield* makeCheckpoints
 
-  const statOf = (store: SnapshotStore, [command, ...sides]: readonly [string, ...Array<string>]) =>
+  const statOf = (store: SnapshotStore, from: string, to: string) =>
     raw(store, {
-      args: [command, "-r", "-M", "--stat=76,50,20", ...sides],
+      args: ["diff-tree", "-r", "-M", "--stat=76,50,20", from, to],
       maxOutputBytes: 64 * 1024
     }).pipe(Effect.map(text))
 
@@ -44,23 +43,14 @@ export const makeDiffStat = Effect.gen(function* () {
         : yield* find(store, since, "diffStat").pipe(
             Effect.map((found) => ({ commit: found.commit, tree: undefined, head: headText(found.head) }))
           )
-    // Of our index, while its tree is written.
-    const early = yield* Ref.make(Option.none<string>())
-    const taken = yield* take(
-      store,
-      statOf(store, ["diff-index", "--cached", from.commit]).pipe(
-        Effect.option,
-        Effect.flatMap((stat) => Ref.set(early, stat))
-      )
-    )
+    const taken = yield* take(store, from.commit)
     yield* settle(store, taken)
     const { tree } = taken
     const moved = yield* describeMove(store, from.head, headText(yield* head(store)))
     if (tree === from.tree) {
       return { text: formatDiffStat("", moved), filesChanged: 0, fingerprint: tree }
     }
-    const printed = yield* Ref.get(early)
-    const stat = Option.isSome(printed) ? printed.value : yield* statOf(store, ["diff-tree", from.commit, tree])
+    const stat = Option.isSome(taken.stat) ? taken.stat.value : yield* statOf(store, from.commit, tree)
     const total = /^ (\d+) files? changed/.exec(stat.slice(stat.lastIndexOf("\n") + 1))
     return {
       text: formatDiffStat(stat, moved),

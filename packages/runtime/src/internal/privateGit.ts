@@ -8,8 +8,9 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { encodeText, Git, type GitCall, type GitError } from "../Git.js"
+import { encodeText, Git, type GitCall, type GitError, type GitOutput, type GitScript } from "../Git.js"
 import type { SnapshotStore } from "./snapshotStore.js"
 
 /** Runs git, and makes the directories it needs for that. */
@@ -18,19 +19,28 @@ export const makePrivateGit = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
 
+  const rawEnv = (store: SnapshotStore) => ({
+    GIT_DIR: path.join(store.state, "raw"),
+    GIT_WORK_TREE: store.workTree,
+    GIT_OBJECT_DIRECTORY: path.join(store.common, "objects"),
+    GIT_INDEX_FILE: path.join(store.state, "index")
+  })
+
   /** git as the snapshots run it: our configuration, bytes as they are. */
   const raw = (store: SnapshotStore, call: Omit<GitCall, "cwd">) =>
-    git.run({
-      ...call,
-      cwd: store.workTree,
-      env: {
-        GIT_DIR: path.join(store.state, "raw"),
-        GIT_WORK_TREE: store.workTree,
-        GIT_OBJECT_DIRECTORY: path.join(store.common, "objects"),
-        GIT_INDEX_FILE: path.join(store.state, "index"),
-        ...call.env
-      }
-    })
+    git.run({ ...call, cwd: store.workTree, env: { ...rawEnv(store), ...call.env } })
+
+  /** The same with one of `gitScripts.ts`. None when the case is not the usual one, or there is no shell. */
+  const rawScript = (store: SnapshotStore, script: Omit<GitScript, "cwd">): Effect.Effect<Option.Option<GitOutput>> =>
+    git
+      .script({
+        // As long as its commands may take one by one.
+        timeout: "3 minutes",
+        ...script,
+        cwd: store.workTree,
+        env: { ...rawEnv(store), ...script.env }
+      })
+      .pipe(Effect.option, Effect.map(Option.filter(({ truncated }) => !truncated)))
 
   /** git with our configuration and the tree's own attributes: line ends are converted, filters do not exist. */
   const plain = (store: SnapshotStore, index: string, call: Omit<GitCall, "cwd">) =>
@@ -118,6 +128,7 @@ export const makePrivateGit = Effect.gen(function* () {
 
   return {
     raw,
+    rawScript,
     plain,
     real,
     objects,

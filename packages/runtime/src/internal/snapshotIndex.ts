@@ -10,12 +10,23 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { decodeName, encodeRecords, fromBinary, type GitCall, type GitError, records, text, toBinary } from "../Git.js"
+import {
+  decodeName,
+  encodeRecords,
+  encodeText,
+  fromBinary,
+  type GitCall,
+  type GitError,
+  records,
+  text,
+  toBinary
+} from "../Git.js"
 import { CheckpointId, WorkspaceError } from "../Workspace.js"
+import { checkpointOfSame, indexAndTree } from "./gitScripts.js"
 import { makePrivateGit, retryingLocks } from "./privateGit.js"
 import type { SnapshotStore } from "./snapshotStore.js"
 import type { Failure } from "./workspaceFailure.js"
-import { makeWorktreeHead } from "./worktreeHead.js"
+import { commitPattern, makeWorktreeHead } from "./worktreeHead.js"
 
 /** Facts about the last snapshot that save work. Everything here can be found out again. */
 const Memory = Schema.Struct({
@@ -39,6 +50,20 @@ export interface Taken {
   readonly known: Memory
   readonly memory: Memory
   readonly tree: string
+  /** What changed since the commit that was asked about, as git's `--stat`, where that was found out on the way. */
+  readonly stat: Option.Option<string>
+  readonly skipped: ReadonlyArray<string>
+}
+
+/** What looking at the directory came to. */
+interface Found {
+  readonly signature: string
+  readonly pending: ReadonlyArray<string>
+  /** The tree of our index, when it is the one that was known. */
+  readonly tree: Option.Option<string>
+  /** The tree of our index, when it was made on the way. */
+  readonly made: Option.Option<{ readonly tree: string; readonly stat: Option.Option<string> }>
+  /** What could not be read. */
   readonly skipped: ReadonlyArray<string>
 }
 
@@ -52,7 +77,7 @@ const maxRefused = 200
 export const makeSnapshotIndex = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const { raw } = yield* makePrivateGit
+  const { raw, rawScript } = yield* makePrivateGit
   const { head } = yield* makeWorktreeHead
 
   const memoryFile = (store: SnapshotStore) => path.join(store.state, "snapshot.json")
@@ -198,21 +223,30 @@ export const makeSnapshotIndex = Effect.gen(function* () {
 
   const indexOf = (store: SnapshotStore) => path.join(store.state, "index")
 
-  /** Looks at every file once and brings our index up to date. Resolves with what was found out. */
+  /** The changed paths into our index, its tree, and what that changes since the commit. None when it has to be done in steps. */
+  const indexAtOnce = (store: SnapshotStore, changed: ReadonlyArray<string>, since: string | undefined) =>
+    Effect.map(
+      rawScript(store, {
+        name: "index and tree",
+        text: indexAndTree,
+        args: [since ?? ""],
+        stdin: encodeRecords(changed)
+      }),
+      Option.flatMap((output) => {
+        const printed = text(output)
+        const end = printed.lastIndexOf("\n")
+        const tree = printed.slice(end + 1)
+        const stat = since === undefined ? Option.none<string>() : Option.some(printed.slice(0, end).replace(/\n$/, ""))
+        return commitPattern.test(tree) ? Option.some({ tree, stat }) : Option.none()
+      })
+    )
+
+  /** Looks at every file once and brings our index up to date. */
   const refresh = Effect.fnUntraced(function* (
     store: SnapshotStore,
-    known: Memory
-  ): Effect.fn.Return<
-    {
-      readonly signature: string
-      readonly pending: ReadonlyArray<string>
-      /** The tree of our index, when it is the one that was known. */
-      readonly tree: Option.Option<string>
-      /** What could not be read. */
-      readonly skipped: ReadonlyArray<string>
-    },
-    Failure
-  > {
+    known: Memory,
+    since: string | undefined
+  ): Effect.fn.Return<Found, Failure> {
     const before = yield* signatureOf(indexOf(store))
     if (before === noFile) {
       yield* seed(store)
@@ -230,7 +264,13 @@ export const makeSnapshotIndex = Effect.gen(function* () {
         Option.filter(({ index }) => index === before),
         Option.map(({ id }) => id)
       )
-      return { signature: now, pending: known.pending, tree, skipped: [] }
+      return { signature: now, pending: known.pending, tree, made: Option.none(), skipped: [] }
+    }
+    if (changed.length > 0 && nested.length === 0 && !ignoreChanged) {
+      const made = yield* indexAtOnce(store, changed, since)
+      if (Option.isSome(made)) {
+        return { signature: now, pending: [], tree: Option.none(), made, skipped: [] }
+      }
     }
     const skipped = [...(yield* addPaths((call) => raw(store, call), changed))]
     for (const name of nested) {
@@ -242,8 +282,41 @@ export const makeSnapshotIndex = Effect.gen(function* () {
       signature: now,
       pending: ignored.pending,
       tree: Option.none(),
+      made: Option.none(),
       skipped: [...skipped, ...ignored.skipped].map(decodeName)
     }
+  })
+
+  /**
+   * A directory that is as it was when it was looked at last, kept as a commit under the reference. None when it is not,
+   * or when that has to be found out in steps: then nothing is kept.
+   */
+  const commitSame = Effect.fnUntraced(function* (
+    store: SnapshotStore,
+    commit: {
+      readonly reference: string
+      readonly parents: ReadonlyArray<string>
+      readonly message: string
+      readonly env: Readonly<Record<string, string>>
+    }
+  ): Effect.fn.Return<Option.Option<{ readonly taken: Taken; readonly commit: string }>> {
+    const known = yield* recall(store)
+    const before = yield* signatureOf(indexOf(store))
+    const now = yield* signature(store)
+    if (before === noFile || now !== known.signature || known.pending.length > 0) return Option.none()
+    const tree = known.tree?.index === before ? known.tree.id : undefined
+    const done = yield* rawScript(store, {
+      name: "checkpoint of what is the same",
+      text: checkpointOfSame,
+      args: [commit.reference, store.common, tree ?? "", ...commit.parents.flatMap((parent) => ["-p", parent])],
+      stdin: encodeText(commit.message),
+      env: commit.env
+    })
+    const [id = "", made = ""] = Option.match(done, { onNone: () => "", onSome: text }).split(":")
+    if (!commitPattern.test(id) || !commitPattern.test(made)) return Option.none()
+    const index = tree === undefined ? yield* signatureOf(indexOf(store)) : before
+    const memory: Memory = { ...known, tree: { id, index } }
+    return Option.some({ taken: { known, memory, tree: id, stat: Option.none(), skipped: [] }, commit: made })
   })
 
   const writeTree = (store: SnapshotStore) => raw(store, { args: ["write-tree"] }).pipe(retryingLocks, Effect.map(text))
@@ -254,22 +327,22 @@ export const makeSnapshotIndex = Effect.gen(function* () {
    */
   const take = Effect.fnUntraced(function* (
     store: SnapshotStore,
-    /** Done while git writes the tree, when it has to: what only reads our index, which is up to date then. */
-    meanwhile: Effect.Effect<void> = Effect.void
+    /** A commit that the directory will be compared with. */
+    since?: string
   ): Effect.fn.Return<Taken, Failure> {
     const attempt = Effect.gen(function* () {
       const known = yield* recall(store)
-      const found = yield* refresh(store, known)
-      const tree = Option.isSome(found.tree)
-        ? found.tree.value
-        : yield* Effect.zipLeft(writeTree(store), meanwhile, { concurrent: true })
+      const found = yield* refresh(store, known, since)
+      const { made, skipped } = found
       const memory: Memory = { ...known, signature: found.signature, pending: found.pending }
+      const stat = Option.flatMap(made, (it) => it.stat)
       if (Option.isSome(found.tree)) {
-        return { known, memory, tree, skipped: found.skipped }
+        return { known, memory, tree: found.tree.value, stat, skipped }
       }
+      const tree = Option.isSome(made) ? made.value.tree : yield* writeTree(store)
       // After `write-tree`, which keeps what it found out in the index.
       const index = yield* signatureOf(indexOf(store))
-      return { known, memory: { ...memory, tree: { id: tree, index } }, tree, skipped: found.skipped }
+      return { known, memory: { ...memory, tree: { id: tree, index } }, tree, stat, skipped }
     })
     const taken = yield* attempt.pipe(startingOver(store, attempt))
     if (taken.skipped.length > 0) {
@@ -317,6 +390,7 @@ export const makeSnapshotIndex = Effect.gen(function* () {
     remember,
     addPaths,
     writeTree,
+    commitSame,
     take,
     startingOver,
     settle,

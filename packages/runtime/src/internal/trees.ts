@@ -21,6 +21,12 @@ export interface Change {
 
 const gitlinkMode = "160000"
 
+/** For a commit of this moment. Milliseconds since the epoch. */
+export const datedAt = (at: number) => {
+  const date = `@${Math.floor(at / 1000)} +0000`
+  return { GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date }
+}
+
 /** Operations on the repository's objects, with our configuration. */
 export const makeTrees = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
@@ -37,10 +43,7 @@ export const makeTrees = Effect.gen(function* () {
     objects(store, {
       args: ["commit-tree", tree, ...parents.flatMap((parent) => ["-p", parent])],
       stdin: encodeText(message.endsWith("\n") ? message : `${message}\n`),
-      env: {
-        GIT_AUTHOR_DATE: `@${Math.floor(at / 1000)} +0000`,
-        GIT_COMMITTER_DATE: `@${Math.floor(at / 1000)} +0000`
-      }
+      env: datedAt(at)
     }).pipe(Effect.map(text))
 
   const treeOf = (store: SnapshotStore, commit: string) =>

@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { Goal, GoalId } from "@driver/domain/Goal"
-import { Git } from "@driver/runtime/Git"
+import { Git, GitError } from "@driver/runtime/Git"
 import { Workspace } from "@driver/runtime/Workspace"
 import * as WorkspaceGit from "@driver/runtime/WorkspaceGit"
 import { NodeContext } from "@effect/platform-node"
@@ -121,10 +121,20 @@ export const layerGit: Layer.Layer<Git | NodeContext.NodeContext> = Git.layer().
   Layer.provideMerge(NodeContext.layer)
 )
 
+/** The same where git's commands are run one by one: no case is the usual one. */
+export const layerGitInSteps = Layer.map(layerGit, (services) =>
+  Context.add(services, Git, {
+    run: Context.get(services, Git).run,
+    script: ({ cwd, name }) =>
+      new GitError({ reason: "exit", exitCode: 9, command: name, directory: cwd, detail: "done in steps" })
+  })
+)
+
 export const layerWorkspace = (
   place: Place,
-  options: Partial<WorkspaceGit.WorkspaceGitOptions> = {}
-): Layer.Layer<Workspace> => WorkspaceGit.layer({ ...place, ...options }).pipe(Layer.provide(layerGit))
+  options: Partial<WorkspaceGit.WorkspaceGitOptions> = {},
+  git: Layer.Layer<Git | NodeContext.NodeContext> = layerGit
+): Layer.Layer<Workspace> => WorkspaceGit.layer({ ...place, ...options }).pipe(Layer.provide(git))
 
 type Service = Context.Tag.Service<typeof Workspace>
 

@@ -32,7 +32,7 @@ export const serve = <E extends { readonly message: string }, R>(
   Effect.gen(function* () {
     const host = yield* Host
     const options = yield* optionsOf(args, settings, host)
-    leanHeap()
+    yield* leanHeap
     const say = (text: string) => host.stdout.write(`${text}\n`)
     const serving = Effect.gen(function* () {
       const { addresses, notes, stopped } = yield* Serving
@@ -51,7 +51,7 @@ export const serve = <E extends { readonly message: string }, R>(
         Effect.zipRight(say("driver has stopped; goals that have not ended go on at the next start."), ended)
       )
     )
-  })
+  }).pipe(Effect.scoped)
 
 const ended = Effect.die(new EndWith({ code: 0 }))
 
