@@ -6,7 +6,7 @@ import { build } from "esbuild"
 import { ensureInstalled, root } from "./ensure-installed.mjs"
 
 ensureInstalled()
-const { buildCli } = await import("./build.mjs")
+const { buildCli, bundled } = await import("./build.mjs")
 await buildCli()
 
 const benches = [
@@ -48,18 +48,13 @@ for (const name of wanted) {
     // Measured as it is shipped: bundled.
     file = join(out, `${name}.mjs`)
     await build({
-      absWorkingDir: root,
+      ...bundled,
       entryPoints: [source],
       outfile: file,
-      bundle: true,
-      platform: "node",
-      target: "node20",
       format: "esm",
-      external: ["better-sqlite3", "pg-native", "pg", "undici"],
       banner: {
         js: `import { createRequire as __createRequire } from "node:module"\nconst require = __createRequire(import.meta.url)`
-      },
-      logLevel: "warning"
+      }
     })
   }
   const { status } = spawnSync(process.execPath, ["--expose-gc", file], { cwd: root, stdio: "inherit" })

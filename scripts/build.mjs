@@ -50,6 +50,19 @@ const lazyWs = {
   }
 }
 
+/** How everything of the command is bundled that is not only its start. */
+export const bundled = {
+  ...options,
+  bundle: true,
+  // A native module cannot be bundled, and pg's native half is never used; the others are only loaded where they are asked for.
+  external: ["better-sqlite3", "pg-native", "pg", "undici"],
+  // Megabytes, one of them with a file of its own beside it, and never used.
+  alias: Object.fromEntries(
+    ["@anthropic-ai/tokenizer", "gpt-tokenizer"].map((it) => [it, "./scripts/no-tokenizer.mjs"])
+  ),
+  plugins: [lazyWs]
+}
+
 /** Beside the command line itself: what `driver run` reads from its start to its end. */
 const layers = [
   ["packages/cli/src/main.ts"],
@@ -66,14 +79,7 @@ export const buildCli = async () => {
   const { metafile, parts } = await bundleInParts({
     layers,
     options: {
-      ...options,
-      // A native module cannot be bundled, and pg's native half is never used; the others are only loaded where they are asked for.
-      external: ["better-sqlite3", "pg-native", "pg", "undici"],
-      // Megabytes, one of them with a file of its own beside it, and never used.
-      alias: Object.fromEntries(
-        ["@anthropic-ai/tokenizer", "gpt-tokenizer"].map((it) => [it, "./scripts/no-tokenizer.mjs"])
-      ),
-      plugins: [lazyWs],
+      ...bundled,
       define: { __DRIVER_VERSION__: JSON.stringify(version), "import.meta.url": "__url" }
     }
   })

@@ -284,6 +284,15 @@ const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => 
 export const toldTo = ({ loop, pending }: GoalFold): ReadonlyArray<string> =>
   pending._tag === "Turn" ? pending.messages : loop.carry.messages
 
+/** All that the goal is known to have used, with what is under way. */
+export const usageSoFar = ({ loop, pending }: GoalFold): Usage =>
+  Pending.$match(pending, {
+    Nothing: () => loop.usage,
+    Turn: ({ metered }) => usageOfCut(loop.usage, metered),
+    Compaction: ({ metered }) => usageOfCut(loop.usage, metered),
+    Decided: ({ entry }) => entry.usage
+  })
+
 /** The usage with what a turn that was cut off is known to have used. Its cost is not known. */
 export const usageOfCut = (usage: Usage, metered: Option.Option<Metered>): Usage =>
   Option.match(metered, {

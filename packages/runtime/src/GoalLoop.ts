@@ -51,7 +51,7 @@ import type { CompactPolicy } from "./CompactPolicy.js"
 import type { CompactSummaryStore } from "./CompactSummaryStore.js"
 import type { DecisionStore } from "./DecisionStore.js"
 import * as GoalControl from "./GoalControl.js"
-import { empty, type GoalFold } from "./GoalFold.js"
+import { empty, type GoalFold, usageSoFar } from "./GoalFold.js"
 import { defaults, deliveryOf, type GoalLoopSettings } from "./GoalLoopSettings.js"
 import * as GoalRun from "./GoalRun.js"
 import * as GoalSpans from "./GoalSpans.js"
@@ -182,7 +182,7 @@ const restore = (control: GoalControl.GoalControl, before: GoalFold, startedAt: 
       ...it,
       phase: "Ready",
       startedAt,
-      usage: kept.loop.usage,
+      usage: usageSoFar(kept),
       verdict: kept.verdict,
       finalText: kept.finalText
     }))

@@ -177,8 +177,9 @@ export const make = (
             timeoutIsBudget,
             onMetered: (tokens) =>
               Effect.gen(function* () {
-                // Its cost is known only when the turn has ended: until then the total is a lower bound.
-                const usage = charge(base, tokens, Option.none())
+                // With what models were asked meanwhile. Its cost is known only when the turn has ended: until then the
+                // total is a lower bound.
+                const usage = charge((yield* control.journal.state).loop.usage, tokens, Option.none())
                 yield* control.progress.update((it) => ({ ...it, usage }))
                 const wallTime = Duration.millis(Math.max(0, (yield* Clock.currentTimeMillis) - startedAt))
                 yield* control.journal.note(new TurnMetered({ tokens, wallTime }, trusted))
@@ -231,5 +232,8 @@ const chargeTo =
       cacheRead: 0,
       cacheCreation: 0
     })
-    return control.journal.note(new ModelCharged({ by, tokens, costUsd }))
+    return Effect.zipRight(
+      control.journal.note(new ModelCharged({ by, tokens, costUsd })),
+      control.progress.update((it) => ({ ...it, usage: charge(it.usage, tokens, costUsd) }))
+    )
   }

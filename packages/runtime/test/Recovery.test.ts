@@ -6,7 +6,7 @@ import { TokenUsage, Usage } from "@driver/domain/Usage"
 import { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
 import { Acceptance } from "@driver/runtime/Acceptance"
 import { Driver } from "@driver/runtime/Driver"
-import { empty, foldAll } from "@driver/runtime/GoalFold"
+import { empty, foldAll, usageSoFar } from "@driver/runtime/GoalFold"
 import { GoalLoop } from "@driver/runtime/GoalLoop"
 import { GoalStore, type Holder, Pause } from "@driver/runtime/GoalStore"
 import { Journal, JournalRecord } from "@driver/runtime/Journal"
@@ -28,6 +28,8 @@ const script = (work: Ref.Ref<number>): AgentScript =>
     said("working"),
     asks("Write", { file_path: "a" }),
     AgentEvent.Metered({ tokens, contextTokens: Option.some(900) }),
+    // What is noted is written meanwhile.
+    runs(() => Effect.sleep("1 second")),
     runs(() => Ref.update(work, (done) => Math.max(done, turn))),
     ended({ contextTokens: turn === 1 ? 900 : 10 })
   ])
@@ -129,6 +131,16 @@ const runGoal = Effect.gen(function* () {
   return yield* Fiber.join(fiber)
 })
 
+/** Dies when the turn's end is to be written: what it metered is written before. */
+const cutOff = ({ journal, live }: Pick<Effect.Effect.Success<typeof world>, "journal" | "live">) =>
+  Effect.gen(function* () {
+    assert.strictEqual((yield* live(3, runGoal)).outcome._tag, "Continue")
+    const cut = foldAll(yield* journal.read(goalId))
+    assert.strictEqual(cut.pending._tag, "Turn")
+    assert.strictEqual(usageSoFar(cut).tokens.input, 10)
+    return cut
+  })
+
 describe("a goal whose driver dies", () => {
   it.scoped("ends as it would have, wherever the journal breaks off", () =>
     Effect.gen(function* () {
@@ -215,18 +227,37 @@ describe("a goal whose driver dies", () => {
   it.scoped("is told that its turn was cut off, and is charged what was metered", () =>
     Effect.gen(function* () {
       const { journal, live, log } = yield* world
-      // Dies when the turn's end is to be written: what it metered is written before.
-      const whole = yield* live(2, runGoal)
-      assert.strictEqual(whole.outcome._tag, "Continue")
-      const cut = foldAll(yield* journal.read(goalId))
-      assert.strictEqual(cut.pending._tag, "Turn")
+      yield* cutOff({ journal, live })
       yield* live(Number.POSITIVE_INFINITY, runGoal)
       const { prompts } = yield* log.current
       assert.include(prompts[1]?.prompt, "was cut off before it ended")
       const end = foldAll(yield* journal.read(goalId))
-      const metered = cut.pending._tag === "Turn" && Option.isSome(cut.pending.metered) ? 1 : 0
       // Its own two turns, and what the cut one is known to have used.
-      assert.strictEqual(end.loop.usage.tokens.input, 10 * (2 + metered))
+      assert.strictEqual(end.loop.usage.tokens.input, 10 * 3)
+    })
+  )
+
+  it.scoped("is charged what a turn that was cut off used, also when it is cancelled before it goes on", () =>
+    Effect.gen(function* () {
+      const { journal, live } = yield* world
+      const cut = yield* cutOff({ journal, live })
+      assert.strictEqual(cut.loop.usage.tokens.input, 0)
+
+      const outcome = yield* live(
+        Number.POSITIVE_INFINITY,
+        Effect.gen(function* () {
+          const driver = yield* Driver
+          yield* driver.preRegister(goalId)
+          yield* driver.pause(goalId)
+          const handle = yield* driver.spawn(goalWith())
+          yield* TestClock.adjust("1 second")
+          yield* driver.cancel(goalId)
+          return yield* handle.await
+        })
+      )
+      assert.strictEqual(outcome.outcome._tag, "Cancelled")
+      assert.strictEqual(outcome.usage.tokens.input, 10)
+      assert.isFalse(outcome.usage.costComplete)
     })
   )
 

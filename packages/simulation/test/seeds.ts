@@ -59,5 +59,10 @@ export const seeds: ReadonlyArray<Seed> = [
     says: "a driver that cannot write its heartbeats asks its agent while another one, which took its goal over, asks its own",
     plan: () => Campaign.planOf(4, 298),
     keep: [0, 1, 28, 36, 39, 41]
+  },
+  {
+    says: "a goal whose turn was cut off, and which is cancelled while it is paused, ends without what that turn used",
+    plan: () => Campaign.planOf(7, 720),
+    keep: [0, 2, 15, 17, 19, 22]
   }
 ]

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { AttemptEnd } from "../Attempt.js"
 import type { CompactPolicy } from "../CompactPolicy.js"
-import { type GoalFold, usageOfCut } from "../GoalFold.js"
+import { type GoalFold, usageSoFar } from "../GoalFold.js"
 import type { GoalRun } from "../GoalRun.js"
 import type { JournalError } from "../Journal.js"
 import { CompactionEnded, TurnCut, TurnDecided } from "../LoopEntry.js"
@@ -23,14 +23,15 @@ export const goOn = (
 ): Effect.Effect<void, JournalError, CompactPolicy | ReplayPolicy | StuckPolicy | Workspace> =>
   Effect.gen(function* () {
     const { control, goal } = run
-    const { loop, pending } = yield* control.journal.state
+    const state = yield* control.journal.state
+    const { loop, pending } = state
+    const usage = usageSoFar(state)
     switch (pending._tag) {
       case "Nothing":
         return
       case "Decided":
         return yield* settle(run, loop, pending.entry, [])
       case "Compaction": {
-        const usage = usageOfCut(loop.usage, pending.metered)
         const { contextTokens } = loop.compaction
         return yield* control.journal.write(
           new CompactionEnded({ usage, succeeded: false, contextTokens }),
@@ -44,8 +45,7 @@ export const goOn = (
         )
       }
       case "Turn": {
-        const { messages, metered, turn } = pending
-        const usage = usageOfCut(loop.usage, metered)
+        const { messages, turn } = pending
         const failed = AttemptEnd.Failed({
           failure: Option.none(),
           message: cutMessage,
@@ -68,6 +68,7 @@ export const goOn = (
           focus: "",
           error: cutMessage
         })
+        yield* control.progress.update((it) => ({ ...it, usage: decided.usage }))
         return yield* settle(run, loop, decided, [decided, replayed])
       }
     }
