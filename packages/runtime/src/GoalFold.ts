@@ -23,6 +23,8 @@ import type { CheckpointId } from "./Workspace.js"
 export interface Metered {
   readonly tokens: TokenUsage
   readonly wallTime: Duration.Duration
+  /** US dollars; known when the agent has ended the turn. */
+  readonly costUsd: Option.Option<number>
 }
 
 /** What the loop is in the middle of. */
@@ -149,7 +151,7 @@ const advance = (state: GoalFold, entry: JournalEntry, at: number): GoalFold => 
       }
     }
     case "TurnMetered": {
-      const metered = Option.some({ tokens: entry.tokens, wallTime: entry.wallTime })
+      const metered = Option.some({ tokens: entry.tokens, wallTime: entry.wallTime, costUsd: entry.costUsd })
       const { pending } = state
       return pending._tag === "Turn" || pending._tag === "Compaction"
         ? { ...state, pending: { ...pending, metered } }
@@ -293,12 +295,12 @@ export const usageSoFar = ({ loop, pending }: GoalFold): Usage =>
     Decided: ({ entry }) => entry.usage
   })
 
-/** The usage with what a turn that was cut off is known to have used. Its cost is not known. */
+/** The usage with what a turn that was cut off is known to have used. */
 export const usageOfCut = (usage: Usage, metered: Option.Option<Metered>): Usage =>
   Option.match(metered, {
     onNone: () => usage,
-    onSome: ({ tokens, wallTime }) => {
-      const charged = charge(usage, tokens, Option.none())
+    onSome: ({ costUsd, tokens, wallTime }) => {
+      const charged = charge(usage, tokens, costUsd)
       return updateUsage(charged, { wallTime: Duration.sum(charged.wallTime, wallTime) })
     }
   })

@@ -62,7 +62,8 @@ export interface GoalRun {
 export interface BudgetWatch {
   /** Completed with the turn's end when it is to be stopped. */
   readonly stopped: Deferred.Deferred<AttemptEnd>
-  readonly onMetered: (tokens: TokenUsage) => Effect.Effect<void>
+  /** What the turn has used so far. Its cost, in US dollars, is known when the agent has ended it. */
+  readonly onMetered: (tokens: TokenUsage, costUsd: Option.Option<number>) => Effect.Effect<void>
   /** The shorter of the turn's limit and what is left of the wall time. */
   readonly timeout: Duration.Duration
   /** True when `timeout` is what is left of the budget. */
@@ -175,14 +176,13 @@ export const make = (
             stopped,
             timeout: timeoutIsBudget ? left : settings.turnTimeout,
             timeoutIsBudget,
-            onMetered: (tokens) =>
+            onMetered: (tokens, costUsd) =>
               Effect.gen(function* () {
-                // With what models were asked meanwhile. Its cost is known only when the turn has ended: until then the
-                // total is a lower bound.
-                const usage = charge((yield* control.journal.state).loop.usage, tokens, Option.none())
+                // With what models were asked meanwhile.
+                const usage = charge((yield* control.journal.state).loop.usage, tokens, costUsd)
                 yield* control.progress.update((it) => ({ ...it, usage }))
                 const wallTime = Duration.millis(Math.max(0, (yield* Clock.currentTimeMillis) - startedAt))
-                yield* control.journal.note(new TurnMetered({ tokens, wallTime }, trusted))
+                yield* control.journal.note(new TurnMetered({ tokens, wallTime, costUsd }, trusted))
                 if (totalTokens(usage.tokens) >= limits.maxTokens) {
                   yield* Deferred.succeed(stopped, AttemptEnd.BudgetReached({ axis: "tokens" }))
                 }

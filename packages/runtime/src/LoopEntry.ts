@@ -44,7 +44,9 @@ export class TurnMetered extends Schema.Class<TurnMetered>("TurnMetered")({
   _tag: tag("TurnMetered", "turn_metered"),
   tokens: TokenUsage,
   /** Active time since the turn began. */
-  wallTime: key(WireDuration, "wall_time")
+  wallTime: key(WireDuration, "wall_time"),
+  /** US dollars. Absent: not known, as long as the agent is at it. */
+  costUsd: optional(Usd, "cost_usd")
 }) {}
 
 /** A model was asked on the goal's account: to judge a criterion, or a tool call. */

@@ -753,6 +753,23 @@ What the last turn changed:
     )
   )
 
+  it.effect("charges a goal that is cancelled while it is judged with what agent and judge have cost so far", () =>
+    Effect.gen(function* () {
+      const driver = yield* Driver
+      const handle = yield* driver.spawn(goalWith())
+      // The first evaluation has failed, the next one comes two seconds later.
+      yield* TestClock.adjust("1 second")
+      yield* driver.cancel(goalId)
+      const { outcome, usage } = yield* handle.await
+      assert.strictEqual(outcome._tag, "Cancelled")
+      assert.deepStrictEqual([usage.tokens.input, usage.costUsd, usage.costComplete], [1_100, 0.625, true])
+    }).pipe(
+      Effect.provide(
+        TestDriver({ script: [[ended({ usage: tokens(100), costUsd: 0.125 })]], verdicts: [noBash, true], judging })
+      )
+    )
+  )
+
   it.effect("does not know what the goal cost when it does not know what judging it cost", () =>
     Effect.gen(function* () {
       const { usage } = yield* runGoal(goalWith())

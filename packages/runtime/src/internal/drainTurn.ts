@@ -31,7 +31,7 @@ export const drainTurn = <R>(
           timeout: watch.timeout,
           timeoutIsBudget: watch.timeoutIsBudget,
           stopped: watch.stopped,
-          onMetered: watch.onMetered,
+          onMetered: (tokens) => watch.onMetered(tokens, Option.none()),
           onEvent: (event) =>
             Effect.suspend(() => {
               annotateAgentEvent(span, event)
@@ -46,6 +46,8 @@ export const drainTurn = <R>(
             )
         }).pipe(
           spans.during,
+          // It is known from here on, however long it takes to judge the turn.
+          Effect.tap((report) => watch.onMetered(report.tokens, report.costUsd)),
           Effect.tap((report) => Effect.sync(() => annotateReport(span, report))),
           Effect.withParentSpan(span)
         )
