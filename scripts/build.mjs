@@ -112,7 +112,7 @@ export const buildCli = async () => {
 const writeCodeCache = (loader) => {
   const directory = mkdtempSync(resolve(tmpdir(), "driver-build-"))
   writeFileSync(resolve(directory, "parts.mjs"), loader)
-  for (const command of ["run", "list"]) {
+  for (const command of ["run", "list", "ask"]) {
     const args = [resolve(root, "scripts/code-cache.mjs"), dist, directory, command]
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" })
     // Nothing depends on it but the time of a start.

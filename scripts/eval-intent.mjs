@@ -5,17 +5,6 @@ import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { register } from "tsx/esm/api"
 
-register()
-const { Effect, Layer, Option } = await import("effect")
-const NodeContext = await import("@effect/platform-node/NodeContext")
-const { Containment } = await import("@driver/agent/Subprocess")
-const { Redactor } = await import("@driver/domain/Redactor")
-const { evaluate, parseMessages } = await import("@driver/intent/Evaluation")
-const IntentModelLanguageModel = await import("@driver/intent/IntentModelLanguageModel")
-const HostNode = await import("../packages/cli/src/HostNode.ts")
-const LanguageModels = await import("../packages/cli/src/LanguageModels.ts")
-const { loadSettings } = await import("../packages/cli/src/Settings.ts")
-
 const giveUp = (detail) => {
   console.error(`eval-intent: ${detail}`)
   process.exit(2)
@@ -38,6 +27,18 @@ const readArguments = () => {
 const options = readArguments()
 const wanted = Number(options["at-least"])
 if (!(wanted >= 0 && wanted <= 1)) giveUp(`--at-least ${options["at-least"]}: expected a number from 0 to 1`)
+
+// Not before the arguments are in order: it takes a second.
+register()
+const { Effect, Layer, Option } = await import("effect")
+const NodeContext = await import("@effect/platform-node/NodeContext")
+const { Containment } = await import("@driver/agent/Subprocess")
+const { Redactor } = await import("@driver/domain/Redactor")
+const { evaluate, parseMessages } = await import("@driver/intent/Evaluation")
+const IntentModelLanguageModel = await import("@driver/intent/IntentModelLanguageModel")
+const HostNode = await import("../packages/cli/src/HostNode.ts")
+const LanguageModels = await import("../packages/cli/src/LanguageModels.ts")
+const { loadSettings } = await import("../packages/cli/src/Settings.ts")
 
 const modelOf = (settings) =>
   Option.match(settings.models.judge, {

@@ -8,6 +8,6 @@ export default defineProject({
     // A guard against what hangs, not a measure of speed: machines differ.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    globalSetup: ["../../scripts/build-programs.mjs"]
+    globalSetup: ["../../scripts/build-programs.mjs", "../../scripts/build-test-programs.mjs"]
   }
 })

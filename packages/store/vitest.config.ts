@@ -8,6 +8,6 @@ export default defineProject({
     // Processes, and a database server that others use too.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    globalSetup: ["../../scripts/build-programs.mjs"]
+    globalSetup: ["../../scripts/build-programs.mjs", "../../scripts/build-test-programs.mjs"]
   }
 })

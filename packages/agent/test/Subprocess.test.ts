@@ -81,7 +81,7 @@ const temporary = Effect.acquireRelease(
   (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
 )
 
-const driverProgram = fileURLToPath(new URL("fixtures/subprocess/driver.ts", import.meta.url))
+const driverProgram = fileURLToPath(new URL("../../../build/test-programs/agent/driver.mjs", import.meta.url))
 
 /** What a process may leave behind. Each prints "ready" once all of it stands. */
 const trees = {
@@ -826,7 +826,7 @@ interface Said {
 const startDriver = (args: ReadonlyArray<string>, options: ChildProcess.SpawnOptions) =>
   Effect.acquireRelease(
     Effect.async<{ readonly process: ChildProcess.ChildProcess; readonly said: Said }>((resume) => {
-      const child = ChildProcess.spawn(process.execPath, ["--import", "tsx", driverProgram, ...args], {
+      const child = ChildProcess.spawn(process.execPath, [driverProgram, ...args], {
         stdio: ["ignore", "pipe", "inherit"],
         ...options
       })

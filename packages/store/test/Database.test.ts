@@ -273,32 +273,29 @@ for (const { available, name, place } of [
       })
     )
 
-    it.scopedLive(
-      "are run once by four processes that start at once",
-      () =>
-        Effect.gen(function* () {
-          const { address, open } = yield* place
-          const program = fileURLToPath(new URL("support/openAndBind.ts", import.meta.url))
-          const children = yield* Effect.forEach([1, 2, 3, 4], (goal) =>
-            Effect.acquireRelease(
-              Effect.sync(() =>
-                spawn(process.execPath, ["--import", "tsx", program, address, String(goal)], {
-                  stdio: ["pipe", "pipe", "inherit"]
-                })
-              ),
-              (child) => Effect.sync(() => child.kill("SIGKILL"))
-            )
+    it.scopedLive("are run once by four processes that start at once", () =>
+      Effect.gen(function* () {
+        const { address, open } = yield* place
+        const program = fileURLToPath(new URL("../../../build/test-programs/store/openAndBind.mjs", import.meta.url))
+        const children = yield* Effect.forEach([1, 2, 3, 4], (goal) =>
+          Effect.acquireRelease(
+            Effect.sync(() =>
+              spawn(process.execPath, [program, address, String(goal)], {
+                stdio: ["pipe", "pipe", "inherit"]
+              })
+            ),
+            (child) => Effect.sync(() => child.kill("SIGKILL"))
           )
-          yield* Effect.promise(() => Promise.all(children.map((child) => once(child.stdout, "data"))))
-          const ends = children.map((child: ChildProcess) => once(child, "exit"))
-          for (const child of children) child.stdin.write("go\n")
-          assert.deepStrictEqual(
-            (yield* Effect.promise(() => Promise.all(ends))).map(([code]) => code),
-            [0, 0, 0, 0]
-          )
-          assert.strictEqual((yield* on(open(), select("SELECT goal_id FROM driver_bindings"))).length, 4)
-        }),
-      60_000
+        )
+        yield* Effect.promise(() => Promise.all(children.map((child) => once(child.stdout, "data"))))
+        const ends = children.map((child: ChildProcess) => once(child, "exit"))
+        for (const child of children) child.stdin.write("go\n")
+        assert.deepStrictEqual(
+          (yield* Effect.promise(() => Promise.all(ends))).map(([code]) => code),
+          [0, 0, 0, 0]
+        )
+        assert.strictEqual((yield* on(open(), select("SELECT goal_id FROM driver_bindings"))).length, 4)
+      })
     )
   })
 }

@@ -315,11 +315,9 @@ for (const { available, name, open } of places) {
           Effect.flatMap(GoalStore, (goals) => goals.release({ goalId, epoch: 1 })),
           yield* driver
         )
-        const program = fileURLToPath(new URL("support/appendForever.ts", import.meta.url))
+        const program = fileURLToPath(new URL("../../../build/test-programs/store/appendForever.mjs", import.meta.url))
         const child = yield* Effect.acquireRelease(
-          Effect.sync(() =>
-            spawn(process.execPath, ["--import", "tsx", program, address], { stdio: ["ignore", "pipe", "inherit"] })
-          ),
+          Effect.sync(() => spawn(process.execPath, [program, address], { stdio: ["ignore", "pipe", "inherit"] })),
           (process) => Effect.sync(() => process.kill("SIGKILL"))
         )
         const told = yield* Effect.promise(async () => {

@@ -237,9 +237,7 @@ export const sandboxPrefix = (world: HostileWorld): Effect.Effect<ReadonlyArray<
       { ...world, worktree: process.cwd() },
       [
         process.execPath,
-        "--import",
-        "tsx",
-        fileURLToPath(new URL("../fixtures/sandboxPrefix.ts", import.meta.url)),
+        fileURLToPath(new URL("../../../../build/test-programs/runtime/sandboxPrefix.mjs", import.meta.url)),
         JSON.stringify(placesOf(world))
       ],
       { PATH: environmentOf(world)["PATH"] ?? "" }
