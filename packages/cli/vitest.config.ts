@@ -7,7 +7,7 @@ export default defineProject({
     setupFiles: ["../../scripts/vitest-setup.mjs"],
     // The process-level tests run the command as it is shipped.
     globalSetup: ["../../scripts/build-cli-once.mjs"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000
+    testTimeout: 240_000,
+    hookTimeout: 240_000
   }
 })

@@ -6,8 +6,8 @@ export default defineProject({
     include: ["test/**/*.test.ts"],
     setupFiles: ["../../scripts/vitest-setup.mjs"],
     // Processes, and a database server that others use too.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     globalSetup: ["../../scripts/build-programs.mjs", "../../scripts/build-test-programs.mjs"]
   }
 })

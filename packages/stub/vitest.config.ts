@@ -5,8 +5,8 @@ export default defineProject({
     name: "stub",
     include: ["test/**/*.test.ts"],
     setupFiles: ["../../scripts/vitest-setup.mjs"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     globalSetup: ["../../scripts/build-programs.mjs"]
   }
 })

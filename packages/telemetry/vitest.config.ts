@@ -6,7 +6,7 @@ export default defineProject({
     include: ["test/**/*.test.ts"],
     setupFiles: ["../../scripts/vitest-setup.mjs"],
     // A guard against what hangs, not a measure of speed: machines differ.
-    testTimeout: 60_000,
-    hookTimeout: 60_000
+    testTimeout: 240_000,
+    hookTimeout: 240_000
   }
 })

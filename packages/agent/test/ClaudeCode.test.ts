@@ -56,7 +56,7 @@ const reading = (session: Parameters<typeof ask>[0], prompt: string) =>
       Ref.get(events).pipe(
         Effect.repeat({ until: holds, schedule: Schedule.spaced("5 millis") }),
         Effect.zipRight(Ref.get(events)),
-        Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error("the event did not come") })
+        Effect.timeoutFail({ duration: "1 minute", onTimeout: () => new Error("the event did not come") })
       )
     return { fiber, until }
   })
@@ -90,7 +90,7 @@ describe("ClaudeCode, warm", () => {
   it.scopedLive("opens at once, whatever time the program takes", () =>
     Effect.gen(function* () {
       const world = yield* makeWorld({ startup: { delay: "forever" }, ...turns([{ say: "one" }]) })
-      const opened = yield* Effect.timeoutOption(openSession(world), "5 seconds")
+      const opened = yield* Effect.timeoutOption(openSession(world), "1 minute")
       assert.isTrue(Option.isSome(opened))
     })
   )
@@ -369,7 +369,7 @@ describe("ClaudeCode, one-shot", () => {
           gate: world.socketGate()
         }
       })
-      const answered = yield* Effect.timeoutOption(ask(session, "do it"), "8 seconds")
+      const answered = yield* Effect.timeoutOption(ask(session, "do it"), "1 minute")
       assert.deepStrictEqual(Option.map(answered, endOf), Option.some("completed: one"))
     })
   )
@@ -733,7 +733,7 @@ describe("ClaudeCode, when things go wrong", () => {
     Effect.gen(function* () {
       const world = yield* makeWorld(turns([{ flood_stderr: 3_000_000 }, { huge_line: 10_000_000 }, { say: "done" }]))
       const session = yield* openSession(world)
-      const events = yield* Effect.timeout(ask(session, "do it"), "15 seconds")
+      const events = yield* Effect.timeout(ask(session, "do it"), "1 minute")
       assert.strictEqual(endOf(events), "completed: done")
       assert.isTrue(events.some((event) => event._tag === "Said" && event.text.length >= 10_000_000))
     })

@@ -97,7 +97,7 @@ describe("JsonLines", () => {
         JsonLines.decode({ maxLineBytes: 20_000_000, read: identity }),
         Stream.runCollect,
         // Joining the parts again for each block would take minutes.
-        Effect.timeout("5 seconds")
+        Effect.timeout("30 seconds")
       )
       assert.deepStrictEqual(Chunk.toReadonlyArray(values), [{ text }])
     })

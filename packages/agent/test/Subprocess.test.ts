@@ -810,8 +810,7 @@ describe.each(kinds)("Subprocess in a %s", (kind, layer) => {
           assert.deepStrictEqual(survivors(driver.said.marker), [])
           assert.isFalse(isAlive(driver.said.pid))
         }
-      }),
-    60_000
+      })
   )
 })
 
@@ -852,18 +851,15 @@ describe("Containment", () => {
     )
   })
 
-  it.scopedLive.skipIf(!hasNamespaces || !isRoot)(
-    "contains what a user without rights starts",
-    () =>
-      Effect.gen(function* () {
-        const script = `setsid sleep 1000 & (setsid sleep 1000 &); id -u; while :; do sleep 1; done`
-        const driver = yield* startDriver(["namespace", "unprivileged", script], { uid: 65534, gid: 65534 })
-        assert.deepStrictEqual([driver.said.kind, driver.said.reason], ["namespace", null])
-        assert.isNotEmpty(survivors(driver.said.marker))
-        driver.process.kill("SIGKILL")
-        yield* until(() => survivors(driver.said.marker).length === 0)
-      }),
-    60_000
+  it.scopedLive.skipIf(!hasNamespaces || !isRoot)("contains what a user without rights starts", () =>
+    Effect.gen(function* () {
+      const script = `setsid sleep 1000 & (setsid sleep 1000 &); id -u; while :; do sleep 1; done`
+      const driver = yield* startDriver(["namespace", "unprivileged", script], { uid: 65534, gid: 65534 })
+      assert.deepStrictEqual([driver.said.kind, driver.said.reason], ["namespace", null])
+      assert.isNotEmpty(survivors(driver.said.marker))
+      driver.process.kill("SIGKILL")
+      yield* until(() => survivors(driver.said.marker).length === 0)
+    })
   )
 
   it.scopedLive.skipIf(!hasNamespaces)("shows a program only what it started", () =>

@@ -66,7 +66,7 @@ describe("Host on Node", () => {
       const until = (wanted: boolean) =>
         runs.pipe(
           Effect.repeat({ until: (is) => is === wanted, schedule: Schedule.spaced("10 millis") }),
-          Effect.timeout("20 seconds")
+          Effect.timeout("1 minute")
         )
       const fiber = yield* Effect.fork(node(`"${token}"; setInterval(() => {}, 1e6)`, Duration.minutes(5)))
       yield* until(true)

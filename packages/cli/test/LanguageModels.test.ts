@@ -185,7 +185,7 @@ const providers = [
 ] as const
 
 for (const { error, good, hasKey, path, prose, provider, refusal, wrong } of providers) {
-  describe(`The language model of ${provider}`, () => {
+  describe.concurrent(`The language model of ${provider}`, () => {
     it.scopedLive("is asked with the key, the model's name and the schema, and its answer is decoded", () =>
       Effect.gen(function* () {
         const { served, url } = yield* serve([json(200, good)])
@@ -273,7 +273,7 @@ for (const { error, good, hasKey, path, prose, provider, refusal, wrong } of pro
   })
 }
 
-describe("The language model of openai chat", () => {
+describe.concurrent("The language model of openai chat", () => {
   const formats = (served: ReadonlyArray<Served>) =>
     served.map(({ body }) => (body as { response_format?: { type: string } }).response_format?.type)
 
@@ -365,7 +365,7 @@ const proxy = Effect.acquireRelease(
   ({ close }) => Effect.sync(close)
 )
 
-describe("A language model behind a proxy", () => {
+describe.concurrent("A language model behind a proxy", () => {
   const behind = (url: string, environment: Record<string, string>): LanguageModels.ModelSettings =>
     ({ ...settingsOf("openai chat", url), proxy: proxyOf(environment, url) }) as LanguageModels.ModelSettings
 

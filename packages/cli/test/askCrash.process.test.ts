@@ -26,7 +26,7 @@ const recordsIn = (file: string): ReadonlyArray<unknown> =>
 
 describe.concurrent("driver ask, killed between two phases", () => {
   for (const place of places) {
-    it(`goes on behind write ${place}`, { timeout: 60_000 }, async (context) => {
+    it(`goes on behind write ${place}`, async (context) => {
       const world = makeAskWorld(context, answers)
       world.write(
         "driver.yaml",
@@ -63,7 +63,7 @@ describe.concurrent("driver ask, killed between two phases", () => {
     })
   }
 
-  it("has no further writes to be killed behind", { timeout: 60_000 }, async (context) => {
+  it("has no further writes to be killed behind", async (context) => {
     const world = makeAskWorld(context, answers)
     const ended = await world.driver(["ask", "I want a greeting", "--yes"], {
       NODE_OPTIONS: `--require ${killer}`,

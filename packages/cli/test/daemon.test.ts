@@ -67,7 +67,7 @@ const worldWith = (context: Parameters<typeof makeWorld>[0], more = ""): DaemonW
   }
 }
 
-describe("driver serve", { timeout: 120_000 }, () => {
+describe("driver serve", () => {
   it("works on goals in their order, obeys the operator, and suspends them when it is stopped", async (context) => {
     const { ask, list, seen, serve, socket, driver } = worldWith(context)
     const daemon = await serve()

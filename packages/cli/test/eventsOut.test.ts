@@ -115,7 +115,7 @@ const postgres = process.env["DRIVER_TEST_POSTGRES_URL"] ?? "postgres://postgres
 
 /** Runs a statement where schemas of tests are made. */
 const asAdmin = (statement: string) =>
-  PgClient.make({ url: Redacted.make(postgres), connectTimeout: "3 seconds", maxConnections: 1 }).pipe(
+  PgClient.make({ url: Redacted.make(postgres), connectTimeout: "30 seconds", maxConnections: 1 }).pipe(
     Effect.flatMap((sql) => sql.unsafe(statement)),
     Effect.scoped,
     Effect.provide(Reactivity.layer)
@@ -147,7 +147,7 @@ const shared: ReadonlyArray<{
   }
 ]
 
-describe("what driver.yaml says of events", { timeout: 120_000 }, () => {
+describe.concurrent("what driver.yaml says of events", () => {
   it("is told to hooks, signed, and to a collector, without content", async (context) => {
     const world = makeWorld(context)
     const [hook, collector] = [await listen(context), await listen(context)]

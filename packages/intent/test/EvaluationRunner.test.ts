@@ -18,7 +18,7 @@ const run = (...args: ReadonlyArray<string>) =>
   })
 
 describe("the evaluation runner", () => {
-  it("scores the configured model, and fails below what is wanted", { timeout: 60_000 }, async () => {
+  it("scores the configured model, and fails below what is wanted", async () => {
     const config = join(directory, "driver.yaml")
     writeFileSync(config, "model:\n  provider: scripted\n  script: answers.yaml\n")
     writeFileSync(join(directory, "answers.yaml"), "- answer: { kind: task, scope: trivial }\n")

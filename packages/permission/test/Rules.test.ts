@@ -647,6 +647,6 @@ describe("Rules", () => {
       bash(command, { criteria })
     }
     verdict("Grep", { pattern: "x", glob: ".".repeat(2_000_000) })
-    assert.isBelow(performance.now() - started, 1_000)
+    assert.isBelow(performance.now() - started, 10_000)
   })
 })

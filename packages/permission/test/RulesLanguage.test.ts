@@ -588,7 +588,7 @@ const anyPreset = FastCheck.constantFrom(presets.strict, presets.default, preset
 const isAllowedBy = (...args: Parameters<typeof evaluate>) => evaluate(...args).verdict._tag === "Allow"
 const insertAt = <A>(list: ReadonlyArray<A>, at: number, it: A) => [...list.slice(0, at), it, ...list.slice(at)]
 
-describe("Rules, whatever they are", { timeout: 30_000 }, () => {
+describe("Rules, whatever they are", () => {
   const at = FastCheck.nat(6)
   const runs = { numRuns: 600 }
 

@@ -289,17 +289,14 @@ const beside = (peer: Peer) =>
 
 describe("A peer of the gate's socket that", () => {
   for (const [name, peer] of Object.entries(peers)) {
-    it.scopedLive(
-      `${name} harms nobody else`,
-      () =>
-        Effect.gen(function* () {
-          const { answers, closing, growth, slowest } = yield* beside(peer)
-          assert.isAtLeast(answers, 2)
-          assert.isBelow(slowest, 5_000, "the slowest answer of the well-behaved one, in milliseconds")
-          assert.isBelow(growth, peer.growth ?? 150, "what the process grew by, in megabytes")
-          assert.isBelow(closing, 5_000, "how long it took to close, in milliseconds")
-        }).pipe(Effect.provide(NodeContext.layer)),
-      60_000
+    it.scopedLive(`${name} harms nobody else`, () =>
+      Effect.gen(function* () {
+        const { answers, closing, growth, slowest } = yield* beside(peer)
+        assert.isAtLeast(answers, 2)
+        assert.isBelow(slowest, 5_000, "the slowest answer of the well-behaved one, in milliseconds")
+        assert.isBelow(growth, peer.growth ?? 150, "what the process grew by, in megabytes")
+        assert.isBelow(closing, 5_000, "how long it took to close, in milliseconds")
+      }).pipe(Effect.provide(NodeContext.layer))
     )
   }
 
@@ -370,7 +367,6 @@ describe("A peer of the gate's socket that", () => {
         const own = yield* connectClient(path)
         yield* own.send({ kind: "hello", id: 1, token: Redacted.value(Option.getOrThrow(ticket.socket).token) })
         assert.strictEqual((yield* own.take(byId(1)))["kind"], "welcome")
-      }).pipe(Effect.provide(NodeContext.layer)),
-    60_000
+      }).pipe(Effect.provide(NodeContext.layer))
   )
 })

@@ -122,55 +122,52 @@ describe("100,000 mutated frames", () => {
     assert.isAbove(wrong, 60_000)
     assert.isBelow(longest, 500)
     assert.strictEqual(reader.held(), 0)
-  }, 60_000)
+  })
 
-  it.scopedLive(
-    "are answered on the socket or refused, and so is what is well-formed between them",
-    () =>
-      Effect.gen(function* () {
-        const asked = yield* Ref.make(0)
-        const context = yield* Layer.build(
-          PermissionSocket.layer({
-            directory: `${yield* temporaryDirectory}/state`,
-            program,
-            limits: { badFrames: 1_000_000 }
-          }).pipe(
-            Layer.provide([
-              Layer.succeed(PermissionDecider, {
-                decide: () =>
-                  Effect.as(
-                    Ref.update(asked, (it) => it + 1),
-                    new AllowOnce({ rationale: "test" })
-                  )
-              }),
-              layerUnixSockets,
-              NodeContext.layer
-            ])
-          )
+  it.scopedLive("are answered on the socket or refused, and so is what is well-formed between them", () =>
+    Effect.gen(function* () {
+      const asked = yield* Ref.make(0)
+      const context = yield* Layer.build(
+        PermissionSocket.layer({
+          directory: `${yield* temporaryDirectory}/state`,
+          program,
+          limits: { badFrames: 1_000_000 }
+        }).pipe(
+          Layer.provide([
+            Layer.succeed(PermissionDecider, {
+              decide: () =>
+                Effect.as(
+                  Ref.update(asked, (it) => it + 1),
+                  new AllowOnce({ rationale: "test" })
+                )
+            }),
+            layerUnixSockets,
+            NodeContext.layer
+          ])
         )
-        const { decisions, registration } = yield* recording({ workspace: yield* temporaryDirectory })
-        const ticket = yield* Context.get(context, PermissionGate).register(registration)
-        const { path, token } = Option.getOrThrow(ticket.socket)
-        const below = numbers(7)
-        const frames = framesFor(Redacted.value(token))
-        const client = yield* connectClient(path)
-        yield* client.send({ kind: "hello", id: "first", token: Redacted.value(token) })
-        for (let batch = 0; batch < 50; batch++) {
-          const lines = Array.from({ length: 200 }, () => Buffer.concat([mutate(frames, below), Buffer.from("\n")]))
-          yield* client.write(Buffer.concat(lines))
-          const id = `good ${batch}`
-          yield* client.send({ kind: "decide", id, token: Redacted.value(token), request: { tool: "Bash", input: {} } })
-          assert.deepStrictEqual(yield* client.take(byId(id)), {
-            kind: "decision",
-            id,
-            response: { behavior: "allow" }
-          })
-        }
-        // Whatever was understood as a question was asked once, recorded and answered.
-        const answered = client.received().filter((it) => it["kind"] === "decision").length
-        assert.deepStrictEqual([yield* Ref.get(asked), (yield* decisions).length], [answered, answered])
-        assert.isAbove(answered, 50)
-      }).pipe(Effect.provide(NodeContext.layer)),
-    60_000
+      )
+      const { decisions, registration } = yield* recording({ workspace: yield* temporaryDirectory })
+      const ticket = yield* Context.get(context, PermissionGate).register(registration)
+      const { path, token } = Option.getOrThrow(ticket.socket)
+      const below = numbers(7)
+      const frames = framesFor(Redacted.value(token))
+      const client = yield* connectClient(path)
+      yield* client.send({ kind: "hello", id: "first", token: Redacted.value(token) })
+      for (let batch = 0; batch < 50; batch++) {
+        const lines = Array.from({ length: 200 }, () => Buffer.concat([mutate(frames, below), Buffer.from("\n")]))
+        yield* client.write(Buffer.concat(lines))
+        const id = `good ${batch}`
+        yield* client.send({ kind: "decide", id, token: Redacted.value(token), request: { tool: "Bash", input: {} } })
+        assert.deepStrictEqual(yield* client.take(byId(id)), {
+          kind: "decision",
+          id,
+          response: { behavior: "allow" }
+        })
+      }
+      // Whatever was understood as a question was asked once, recorded and answered.
+      const answered = client.received().filter((it) => it["kind"] === "decision").length
+      assert.deepStrictEqual([yield* Ref.get(asked), (yield* decisions).length], [answered, answered])
+      assert.isAbove(answered, 50)
+    }).pipe(Effect.provide(NodeContext.layer))
   )
 })

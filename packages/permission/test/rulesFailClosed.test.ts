@@ -79,11 +79,7 @@ const askAll = (world: World = {}) =>
   }).pipe(Effect.scoped)
 
 const live = (name: string, test: () => Effect.Effect<void, unknown, FileSystem.FileSystem | Path.Path>) =>
-  it.scopedLive(
-    name,
-    () => test().pipe(Logger.withMinimumLogLevel(LogLevel.None), Effect.provide(NodeContext.layer)),
-    30_000
-  )
+  it.scopedLive(name, () => test().pipe(Logger.withMinimumLogLevel(LogLevel.None), Effect.provide(NodeContext.layer)))
 
 const all = calls.map(() => "allow")
 

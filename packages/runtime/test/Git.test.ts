@@ -27,7 +27,7 @@ const isAlive = (pid: string): boolean => {
 const until = (condition: () => boolean) =>
   Effect.sync(condition).pipe(
     Effect.repeat({ until: (met: boolean) => met, schedule: Schedule.spaced("10 millis") }),
-    Effect.timeout("10 seconds")
+    Effect.timeout("1 minute")
   )
 
 /** A script whose child ignores SIGTERM; both write down who they are. */

@@ -399,58 +399,52 @@ describe.skipIf(!hasSandbox)("Sandbox: a command of the agent", () => {
   for (const who of everybody) {
     const own = attempts.filter(({ onlyAs }) => onlyAs === undefined || onlyAs === who)
 
-    it.scopedLive(
-      `as ${who}, without the sandbox, does what it tries to`,
-      () =>
-        Effect.gen(function* () {
-          const shown = own.filter(({ onlyInside }) => onlyInside === undefined)
-          const show = (world: HostileWorld, attempt: Attempt) =>
-            Effect.gen(function* () {
-              assert.isFalse(attempt.effect(world), `${attempt.name}: before`)
-              const { output } = yield* make(world, attempt, [])
-              const hasSucceeded = yield* eventually(() => attempt.effect(world))
-              assert.isTrue(hasSucceeded, `${attempt.name}: ${output}`)
-              yield* cleanUp(world)
-            })
-          const world = yield* hostileWorld(who)
-          yield* Effect.forEach(
-            shown.filter(({ spoils }) => spoils === undefined),
-            (attempt) => show(world, attempt),
-            { discard: true }
-          )
-          yield* Effect.forEach(
-            shown.filter(({ spoils }) => spoils),
-            (attempt) => Effect.scoped(Effect.flatMap(hostileWorld(who), (it) => show(it, attempt))),
-            { concurrency: 2, discard: true }
-          )
-        }),
-      240_000
+    it.scopedLive(`as ${who}, without the sandbox, does what it tries to`, () =>
+      Effect.gen(function* () {
+        const shown = own.filter(({ onlyInside }) => onlyInside === undefined)
+        const show = (world: HostileWorld, attempt: Attempt) =>
+          Effect.gen(function* () {
+            assert.isFalse(attempt.effect(world), `${attempt.name}: before`)
+            const { output } = yield* make(world, attempt, [])
+            const hasSucceeded = yield* eventually(() => attempt.effect(world))
+            assert.isTrue(hasSucceeded, `${attempt.name}: ${output}`)
+            yield* cleanUp(world)
+          })
+        const world = yield* hostileWorld(who)
+        yield* Effect.forEach(
+          shown.filter(({ spoils }) => spoils === undefined),
+          (attempt) => show(world, attempt),
+          { discard: true }
+        )
+        yield* Effect.forEach(
+          shown.filter(({ spoils }) => spoils),
+          (attempt) => Effect.scoped(Effect.flatMap(hostileWorld(who), (it) => show(it, attempt))),
+          { concurrency: 2, discard: true }
+        )
+      })
     )
 
-    it.scopedLive(
-      `as ${who}, in the sandbox, leaves nothing of it on the host`,
-      () =>
-        Effect.gen(function* () {
-          const world = yield* hostileWorld(who)
-          const prefix = yield* sandboxPrefix(world)
-          const before = world.hostGit("for-each-ref")
-          for (const attempt of own) {
-            const { code, output } = yield* make(world, attempt, prefix)
-            assert.notMatch(output, /^bwrap:/m, attempt.name)
-            assert.notStrictEqual(code, null, `${attempt.name} did not end: ${output}`)
-            if (attempt.effect === leftDaemon) {
-              yield* eventually(() => !leftDaemon(world))
-            }
-            assert.isFalse(attempt.effect(world), `${attempt.name}: ${output}`)
-            fs.rmSync(path.join(world.worktree, "loot"), { force: true })
+    it.scopedLive(`as ${who}, in the sandbox, leaves nothing of it on the host`, () =>
+      Effect.gen(function* () {
+        const world = yield* hostileWorld(who)
+        const prefix = yield* sandboxPrefix(world)
+        const before = world.hostGit("for-each-ref")
+        for (const attempt of own) {
+          const { code, output } = yield* make(world, attempt, prefix)
+          assert.notMatch(output, /^bwrap:/m, attempt.name)
+          assert.notStrictEqual(code, null, `${attempt.name} did not end: ${output}`)
+          if (attempt.effect === leftDaemon) {
+            yield* eventually(() => !leftDaemon(world))
           }
-          assert.strictEqual(world.hostGit("for-each-ref"), before)
-          assert.deepStrictEqual(fs.readdirSync(world.outside), ["victim"])
-          assert.isFalse(victimIsDead(world))
-          // It did run there, all of it.
-          assert.isTrue(has(path.join(world.worktree, "evil.git", "config"), "fsmonitor"))
-        }),
-      120_000
+          assert.isFalse(attempt.effect(world), `${attempt.name}: ${output}`)
+          fs.rmSync(path.join(world.worktree, "loot"), { force: true })
+        }
+        assert.strictEqual(world.hostGit("for-each-ref"), before)
+        assert.deepStrictEqual(fs.readdirSync(world.outside), ["victim"])
+        assert.isFalse(victimIsDead(world))
+        // It did run there, all of it.
+        assert.isTrue(has(path.join(world.worktree, "evil.git", "config"), "fsmonitor"))
+      })
     )
   }
 })

@@ -102,30 +102,27 @@ describe("WorkspaceGit ensure", () => {
     })
   )
 
-  it.scopedLive(
-    "makes ten worktrees at once, asked by two drivers",
-    () =>
-      Effect.gen(function* () {
-        const place = yield* makeRepository(
-          Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`d${index % 7}/f${index}`, `${index}\n`]))
-        )
-        const drivers = [
-          yield* start(place),
-          yield* start(place, { stateDirectory: path.join(place.directory, "other") })
-        ]
-        const infos = yield* Effect.forEach(
-          Array.from({ length: 10 }, (_, index) => index),
-          (index) => drivers[index % 2]?.ensure(newGoal()) ?? Effect.die("no driver"),
-          { concurrency: "unbounded" }
-        )
-        for (const info of infos) {
-          assert.lengthOf(Object.keys(contents(info.path)), 100)
-          assert.strictEqual(git(info.path, "status", "--porcelain"), "")
-        }
-        assert.lengthOf(git(place.repository, "worktree", "list").split("\n"), 11)
-        assert.isFalse(fs.existsSync(path.join(place.repository, ".git", "driver-worktrees.lock")))
-      }),
-    20_000
+  it.scopedLive("makes ten worktrees at once, asked by two drivers", () =>
+    Effect.gen(function* () {
+      const place = yield* makeRepository(
+        Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`d${index % 7}/f${index}`, `${index}\n`]))
+      )
+      const drivers = [
+        yield* start(place),
+        yield* start(place, { stateDirectory: path.join(place.directory, "other") })
+      ]
+      const infos = yield* Effect.forEach(
+        Array.from({ length: 10 }, (_, index) => index),
+        (index) => drivers[index % 2]?.ensure(newGoal()) ?? Effect.die("no driver"),
+        { concurrency: "unbounded" }
+      )
+      for (const info of infos) {
+        assert.lengthOf(Object.keys(contents(info.path)), 100)
+        assert.strictEqual(git(info.path, "status", "--porcelain"), "")
+      }
+      assert.lengthOf(git(place.repository, "worktree", "list").split("\n"), 11)
+      assert.isFalse(fs.existsSync(path.join(place.repository, ".git", "driver-worktrees.lock")))
+    })
   )
 
   it.scopedLive("takes the lock of a driver that was killed, and waits for one that lives", () =>
@@ -665,27 +662,24 @@ describe("WorkspaceGit checkpoint", () => {
     })
   )
 
-  it.scopedLive(
-    "survives objects pruned behind its back, and a lock left by a killed git",
-    () =>
-      Effect.gen(function* () {
-        const { directory, goal, place, workspace } = yield* world()
-        write(directory, "lost.txt", "unreferenced\n")
-        const one = yield* workspace.checkpoint(goal.id, "one")
-        write(directory, "more.txt", "more\n")
-        yield* workspace.diffStat(goal.id, one.id)
-        git(place.repository, "update-ref", "-d", `refs/driver/${goal.id}/1`)
-        git(place.repository, "-c", "gc.reflogExpire=now", "gc", "-q", "--prune=now")
-        fs.writeFileSync(path.join(place.stateDirectory, "workspaces", goal.id, "index.lock"), "")
-        write(directory, "third.txt", "3\n")
-        const two = yield* workspace.checkpoint(goal.id, "two")
-        assert.strictEqual(
-          git(directory, "ls-tree", "--name-only", two.commit),
-          "a.txt\nlost.txt\nmore.txt\nsrc\nthird.txt"
-        )
-        assert.strictEqual(git(directory, "show", `${two.commit}:lost.txt`), "unreferenced")
-      }),
-    20_000
+  it.scopedLive("survives objects pruned behind its back, and a lock left by a killed git", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      write(directory, "lost.txt", "unreferenced\n")
+      const one = yield* workspace.checkpoint(goal.id, "one")
+      write(directory, "more.txt", "more\n")
+      yield* workspace.diffStat(goal.id, one.id)
+      git(place.repository, "update-ref", "-d", `refs/driver/${goal.id}/1`)
+      git(place.repository, "-c", "gc.reflogExpire=now", "gc", "-q", "--prune=now")
+      fs.writeFileSync(path.join(place.stateDirectory, "workspaces", goal.id, "index.lock"), "")
+      write(directory, "third.txt", "3\n")
+      const two = yield* workspace.checkpoint(goal.id, "two")
+      assert.strictEqual(
+        git(directory, "ls-tree", "--name-only", two.commit),
+        "a.txt\nlost.txt\nmore.txt\nsrc\nthird.txt"
+      )
+      assert.strictEqual(git(directory, "show", `${two.commit}:lost.txt`), "unreferenced")
+    })
   )
 
   it.scopedLive("is not deceived by what a driver that was killed had written down before", () =>
@@ -704,25 +698,22 @@ describe("WorkspaceGit checkpoint", () => {
     })
   )
 
-  it.scopedLive(
-    "takes 10,000 files",
-    () =>
-      Effect.gen(function* () {
-        const { directory, goal, workspace } = yield* world()
-        for (let index = 0; index < 10_000; index++) {
-          if (index < 100) {
-            fs.mkdirSync(path.join(directory, `d${index}`))
-          }
-          // A hundred different contents: it is the number of files that counts.
-          fs.writeFileSync(path.join(directory, `d${index % 100}`, `ä${index}`), `${index % 100}\n`)
+  it.scopedLive("takes 10,000 files", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      for (let index = 0; index < 10_000; index++) {
+        if (index < 100) {
+          fs.mkdirSync(path.join(directory, `d${index}`))
         }
-        const one = yield* workspace.checkpoint(goal.id, "many")
-        assert.lengthOf(git(directory, "ls-tree", "-r", "--name-only", one.commit).split("\n"), 10_002)
-        write(directory, "d1/ä1", "changed\n")
-        const stat = yield* workspace.diffStat(goal.id, one.id)
-        assert.strictEqual(stat.text, " d1/ä1 | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)")
-      }),
-    30_000
+        // A hundred different contents: it is the number of files that counts.
+        fs.writeFileSync(path.join(directory, `d${index % 100}`, `ä${index}`), `${index % 100}\n`)
+      }
+      const one = yield* workspace.checkpoint(goal.id, "many")
+      assert.lengthOf(git(directory, "ls-tree", "-r", "--name-only", one.commit).split("\n"), 10_002)
+      write(directory, "d1/ä1", "changed\n")
+      const stat = yield* workspace.diffStat(goal.id, one.id)
+      assert.strictEqual(stat.text, " d1/ä1 | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)")
+    })
   )
 
   it.scopedLive("says which goal it does not know", () =>
@@ -803,54 +794,51 @@ describe("WorkspaceGit rollback", () => {
     })
   )
 
-  it.scopedLive(
-    "handles a detached HEAD, another branch, an unborn one and a merge in progress",
-    () =>
-      Effect.gen(function* () {
-        const { directory, goal, workspace } = yield* world()
-        const head = () =>
-          `${git(directory, "rev-parse", "--symbolic-full-name", "HEAD")} ${git(directory, "rev-parse", "HEAD")}`
-        const states: Array<readonly [CheckpointId, string, Record<string, string>]> = []
-        const save = (label: string) =>
-          Effect.map(workspace.checkpoint(goal.id, label), ({ id }) => {
-            states.push([id, head(), contents(directory)])
-          })
-        write(directory, "one.txt", "1")
-        commitAll(directory)
-        yield* save("on the goal's branch")
-        git(directory, "checkout", "-q", "--detach")
-        write(directory, "two.txt", "2")
-        commitAll(directory)
-        yield* save("detached")
-        git(directory, "checkout", "-q", "-b", "side")
-        write(directory, "one.txt", "side")
-        commitAll(directory)
-        yield* save("on side")
-        git(directory, "checkout", "-q", `driver/${goal.id}`)
-        write(directory, "one.txt", "ours")
-        commitAll(directory)
-        assert.throws(() => git(directory, "merge", "side"))
-        const conflicted = contents(directory)
-        const merging = yield* workspace.checkpoint(goal.id, "in a merge")
-        for (const [id, at, files] of [...states].reverse()) {
-          yield* workspace.rollback(goal.id, id)
-          assert.throws(() => git(directory, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"))
-          assert.strictEqual(head(), at)
-          assert.deepStrictEqual(contents(directory), files)
-          assert.strictEqual(git(directory, "status", "--porcelain"), "")
-        }
-        yield* workspace.rollback(goal.id, merging.id)
-        assert.deepStrictEqual(contents(directory), conflicted)
-        git(directory, "checkout", "-q", "--orphan", "unborn")
-        const unborn = yield* workspace.checkpoint(goal.id, "unborn")
-        write(directory, "first.txt", "f")
-        commitAll(directory)
-        yield* workspace.rollback(goal.id, unborn.id)
-        assert.strictEqual(git(directory, "symbolic-ref", "HEAD"), "refs/heads/unborn")
-        assert.strictEqual(git(directory, "for-each-ref", "refs/heads/unborn"), "")
-        assert.deepStrictEqual(contents(directory), conflicted)
-      }),
-    20_000
+  it.scopedLive("handles a detached HEAD, another branch, an unborn one and a merge in progress", () =>
+    Effect.gen(function* () {
+      const { directory, goal, workspace } = yield* world()
+      const head = () =>
+        `${git(directory, "rev-parse", "--symbolic-full-name", "HEAD")} ${git(directory, "rev-parse", "HEAD")}`
+      const states: Array<readonly [CheckpointId, string, Record<string, string>]> = []
+      const save = (label: string) =>
+        Effect.map(workspace.checkpoint(goal.id, label), ({ id }) => {
+          states.push([id, head(), contents(directory)])
+        })
+      write(directory, "one.txt", "1")
+      commitAll(directory)
+      yield* save("on the goal's branch")
+      git(directory, "checkout", "-q", "--detach")
+      write(directory, "two.txt", "2")
+      commitAll(directory)
+      yield* save("detached")
+      git(directory, "checkout", "-q", "-b", "side")
+      write(directory, "one.txt", "side")
+      commitAll(directory)
+      yield* save("on side")
+      git(directory, "checkout", "-q", `driver/${goal.id}`)
+      write(directory, "one.txt", "ours")
+      commitAll(directory)
+      assert.throws(() => git(directory, "merge", "side"))
+      const conflicted = contents(directory)
+      const merging = yield* workspace.checkpoint(goal.id, "in a merge")
+      for (const [id, at, files] of [...states].reverse()) {
+        yield* workspace.rollback(goal.id, id)
+        assert.throws(() => git(directory, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"))
+        assert.strictEqual(head(), at)
+        assert.deepStrictEqual(contents(directory), files)
+        assert.strictEqual(git(directory, "status", "--porcelain"), "")
+      }
+      yield* workspace.rollback(goal.id, merging.id)
+      assert.deepStrictEqual(contents(directory), conflicted)
+      git(directory, "checkout", "-q", "--orphan", "unborn")
+      const unborn = yield* workspace.checkpoint(goal.id, "unborn")
+      write(directory, "first.txt", "f")
+      commitAll(directory)
+      yield* workspace.rollback(goal.id, unborn.id)
+      assert.strictEqual(git(directory, "symbolic-ref", "HEAD"), "refs/heads/unborn")
+      assert.strictEqual(git(directory, "for-each-ref", "refs/heads/unborn"), "")
+      assert.deepStrictEqual(contents(directory), conflicted)
+    })
   )
 
   it.scopedLive("can undo what it did to a branch that was not HEAD any more", () =>

@@ -219,49 +219,46 @@ describe("WorkspaceGit deliver", () => {
     })
   )
 
-  it.scopedLive(
-    "changes nothing when a merge conflicts, the target is dirty, in a merge, in the way, or absent",
-    () =>
-      Effect.gen(function* () {
-        const { directory, goal, place, workspace } = yield* world()
-        write(directory, "a.txt", "ours\n")
-        write(directory, "new.txt", "new\n")
-        const state = () => [
-          git(place.repository, "for-each-ref", "refs/heads"),
-          git(place.repository, "status", "--porcelain=v2", "--branch"),
-          git(directory, "status", "--porcelain=v2", "--branch"),
-          JSON.stringify(contents(place.repository)),
-          JSON.stringify(contents(directory))
-        ]
-        const refused = (target: string) =>
-          Effect.gen(function* () {
-            const before = state()
-            const error = yield* Effect.flip(workspace.deliver(goal, { mode: "merge", target, message: "m" }))
-            assert.deepStrictEqual(state(), before)
-            return error
-          })
-        write(place.repository, "src/b.txt", "dirty\n")
-        const dirty = yield* refused("main")
-        assert.strictEqual(dirty.reason, "conflict")
-        assert.include(dirty.detail, "uncommitted changes")
-        git(place.repository, "checkout", "-q", "--", ".")
-        write(place.repository, "new.txt", "mine\n")
-        assert.include((yield* refused("main")).detail, "in the way")
-        fs.rmSync(path.join(place.repository, "new.txt"))
-        fs.writeFileSync(
-          path.join(place.repository, ".git", "MERGE_HEAD"),
-          `${git(place.repository, "rev-parse", "HEAD")}\n`
-        )
-        assert.include((yield* refused("main")).detail, "merge or rebase")
-        fs.rmSync(path.join(place.repository, ".git", "MERGE_HEAD"))
-        write(place.repository, "a.txt", "theirs\n")
-        commitAll(place.repository)
-        const conflict = yield* refused("main")
-        assert.strictEqual(conflict.reason, "conflict")
-        assert.include(conflict.detail, "a.txt")
-        assert.strictEqual((yield* refused("nowhere")).reason, "base_not_found")
-      }),
-    20_000
+  it.scopedLive("changes nothing when a merge conflicts, the target is dirty, in a merge, in the way, or absent", () =>
+    Effect.gen(function* () {
+      const { directory, goal, place, workspace } = yield* world()
+      write(directory, "a.txt", "ours\n")
+      write(directory, "new.txt", "new\n")
+      const state = () => [
+        git(place.repository, "for-each-ref", "refs/heads"),
+        git(place.repository, "status", "--porcelain=v2", "--branch"),
+        git(directory, "status", "--porcelain=v2", "--branch"),
+        JSON.stringify(contents(place.repository)),
+        JSON.stringify(contents(directory))
+      ]
+      const refused = (target: string) =>
+        Effect.gen(function* () {
+          const before = state()
+          const error = yield* Effect.flip(workspace.deliver(goal, { mode: "merge", target, message: "m" }))
+          assert.deepStrictEqual(state(), before)
+          return error
+        })
+      write(place.repository, "src/b.txt", "dirty\n")
+      const dirty = yield* refused("main")
+      assert.strictEqual(dirty.reason, "conflict")
+      assert.include(dirty.detail, "uncommitted changes")
+      git(place.repository, "checkout", "-q", "--", ".")
+      write(place.repository, "new.txt", "mine\n")
+      assert.include((yield* refused("main")).detail, "in the way")
+      fs.rmSync(path.join(place.repository, "new.txt"))
+      fs.writeFileSync(
+        path.join(place.repository, ".git", "MERGE_HEAD"),
+        `${git(place.repository, "rev-parse", "HEAD")}\n`
+      )
+      assert.include((yield* refused("main")).detail, "merge or rebase")
+      fs.rmSync(path.join(place.repository, ".git", "MERGE_HEAD"))
+      write(place.repository, "a.txt", "theirs\n")
+      commitAll(place.repository)
+      const conflict = yield* refused("main")
+      assert.strictEqual(conflict.reason, "conflict")
+      assert.include(conflict.detail, "a.txt")
+      assert.strictEqual((yield* refused("nowhere")).reason, "base_not_found")
+    })
   )
 })
 

@@ -183,66 +183,63 @@ describe("WorkspaceGit in a hostile repository", () => {
     })
   )
 
-  it.scopedLive(
-    "runs none of its programs, whatever is asked",
-    () =>
-      Effect.gen(function* () {
-        const { place, trap } = yield* makeHostile
-        const goal = newGoal()
-        yield* Effect.gen(function* () {
-          const workspace = yield* Workspace
-          const info = yield* workspace.ensure(goal)
-          assert.deepStrictEqual(Object.keys(contents(info.path)), [
-            ".gitattributes",
-            ".gitmodules",
-            "a.txt",
-            "b.md",
-            "c.bin"
-          ])
-          assert.deepStrictEqual(ran(trap), [])
-          const one = yield* workspace.checkpoint(goal.id, "one")
-          write(info.path, "a.txt", "1\n2\n3\n4\n5\n6\n")
-          write(info.path, "new.txt", "new\n")
-          // The agent fills the submodule with a repository of its own making, and starts another one.
-          for (const nested of ["sub", "own"]) {
-            initialise(path.join(info.path, nested), { "lib.txt": "l\n", ".gitattributes": "*.txt filter=evil\n" })
-            arm(place, trap, path.join(info.path, nested, ".git"))
-            write(info.path, `${nested}/lib.txt`, "changed\n")
-          }
-          // Making them ran some of the traps.
-          for (const name of ran(trap)) {
-            fs.rmSync(path.join(trap.markers, name))
-          }
-          yield* workspace.diffStat(goal.id, one.id)
-          assert.deepStrictEqual(ran(trap), [])
-          yield* workspace.checkpoint(goal.id, "two")
-          yield* workspace.changedPaths(goal.id)
-          yield* workspace.diff(goal.id, 10_000)
-          yield* workspace.isClean(goal.id)
-          yield* workspace.list
-          assert.deepStrictEqual(ran(trap), [])
-          const undo = yield* workspace.rollback(goal.id, one.id)
-          assert.strictEqual(contents(info.path)["a.txt"], files["a.txt"])
-          yield* workspace.rollback(goal.id, undo.id)
-          assert.deepStrictEqual(ran(trap), [])
-          const refusal = yield* Effect.flip(workspace.deliver(goal, { mode: "branch", message: "work" }))
-          assert.strictEqual(refusal.reason, "conflict")
-          assert.include(refusal.detail, "filter")
-          fs.rmSync(path.join(info.path, "new.txt"))
-          write(info.path, "a.txt", files["a.txt"])
-          write(info.path, "c.bin", "changed\n")
-          yield* workspace.deliver(goal, { mode: "branch", message: "work" })
-          yield* workspace.deliver(goal, { mode: "squash", message: "work" })
-          yield* workspace.deliver(goal, { mode: "patch", file: path.join(place.directory, "out.patch") })
-          run(place.repository, "git", "-c", "core.hooksPath=/dev/null", "update-ref", "refs/heads/other", "main")
-          yield* workspace.deliver(goal, { mode: "merge", target: "other", message: "merge" })
-          yield* workspace.cleanup(goal.id, { force: true })
-          yield* workspace.ensure(goal)
-          yield* workspace.prune([goal.id], { force: true })
-          assert.deepStrictEqual(ran(trap), [])
-        }).pipe(Effect.provide(layerWorkspace(place)))
-      }),
-    20_000
+  it.scopedLive("runs none of its programs, whatever is asked", () =>
+    Effect.gen(function* () {
+      const { place, trap } = yield* makeHostile
+      const goal = newGoal()
+      yield* Effect.gen(function* () {
+        const workspace = yield* Workspace
+        const info = yield* workspace.ensure(goal)
+        assert.deepStrictEqual(Object.keys(contents(info.path)), [
+          ".gitattributes",
+          ".gitmodules",
+          "a.txt",
+          "b.md",
+          "c.bin"
+        ])
+        assert.deepStrictEqual(ran(trap), [])
+        const one = yield* workspace.checkpoint(goal.id, "one")
+        write(info.path, "a.txt", "1\n2\n3\n4\n5\n6\n")
+        write(info.path, "new.txt", "new\n")
+        // The agent fills the submodule with a repository of its own making, and starts another one.
+        for (const nested of ["sub", "own"]) {
+          initialise(path.join(info.path, nested), { "lib.txt": "l\n", ".gitattributes": "*.txt filter=evil\n" })
+          arm(place, trap, path.join(info.path, nested, ".git"))
+          write(info.path, `${nested}/lib.txt`, "changed\n")
+        }
+        // Making them ran some of the traps.
+        for (const name of ran(trap)) {
+          fs.rmSync(path.join(trap.markers, name))
+        }
+        yield* workspace.diffStat(goal.id, one.id)
+        assert.deepStrictEqual(ran(trap), [])
+        yield* workspace.checkpoint(goal.id, "two")
+        yield* workspace.changedPaths(goal.id)
+        yield* workspace.diff(goal.id, 10_000)
+        yield* workspace.isClean(goal.id)
+        yield* workspace.list
+        assert.deepStrictEqual(ran(trap), [])
+        const undo = yield* workspace.rollback(goal.id, one.id)
+        assert.strictEqual(contents(info.path)["a.txt"], files["a.txt"])
+        yield* workspace.rollback(goal.id, undo.id)
+        assert.deepStrictEqual(ran(trap), [])
+        const refusal = yield* Effect.flip(workspace.deliver(goal, { mode: "branch", message: "work" }))
+        assert.strictEqual(refusal.reason, "conflict")
+        assert.include(refusal.detail, "filter")
+        fs.rmSync(path.join(info.path, "new.txt"))
+        write(info.path, "a.txt", files["a.txt"])
+        write(info.path, "c.bin", "changed\n")
+        yield* workspace.deliver(goal, { mode: "branch", message: "work" })
+        yield* workspace.deliver(goal, { mode: "squash", message: "work" })
+        yield* workspace.deliver(goal, { mode: "patch", file: path.join(place.directory, "out.patch") })
+        run(place.repository, "git", "-c", "core.hooksPath=/dev/null", "update-ref", "refs/heads/other", "main")
+        yield* workspace.deliver(goal, { mode: "merge", target: "other", message: "merge" })
+        yield* workspace.cleanup(goal.id, { force: true })
+        yield* workspace.ensure(goal)
+        yield* workspace.prune([goal.id], { force: true })
+        assert.deepStrictEqual(ran(trap), [])
+      }).pipe(Effect.provide(layerWorkspace(place)))
+    })
   )
 
   it.scopedLive("merges without the repository's merge driver", () =>

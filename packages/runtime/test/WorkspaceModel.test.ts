@@ -156,7 +156,7 @@ describe("WorkspaceGit", () => {
       `restores every checkpoint exactly, whatever happened in between${how}`,
       [FastCheck.array(step, { minLength: 6, maxLength: 16 })],
       ([steps]) => play(steps, layer),
-      { fastCheck: { numRuns: 4, endOnFailure: true }, timeout: 60_000 }
+      { fastCheck: { numRuns: 4, endOnFailure: true } }
     )
   }
 })

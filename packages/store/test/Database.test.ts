@@ -54,7 +54,8 @@ const sqlitePlace = Effect.map(
 const postgresPlace = Effect.map(
   newSchema,
   ({ url }): Place => ({
-    open: (list) => Database.layerPostgres({ url: Redacted.make(url.href), ...known(list) }),
+    open: (list) =>
+      Database.layerPostgres({ url: Redacted.make(url.href), connectTimeout: "30 seconds", ...known(list) }),
     dialect: "pg",
     address: url.href,
     shown: `postgres://${url.host}${url.pathname}`

@@ -179,7 +179,7 @@ export const said = (events: ReadonlyArray<AgentEvent>): ReadonlyArray<string> =
 export const eventually = (what: string, condition: () => boolean) =>
   Effect.sync(condition).pipe(
     Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("10 millis") }),
-    Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error(`It did not come to this: ${what}`) })
+    Effect.timeoutFail({ duration: "1 minute", onTimeout: () => new Error(`It did not come to this: ${what}`) })
   )
 
 /** Not gone, and not a zombie that nobody reaps. */

@@ -40,7 +40,7 @@ export interface World {
   readonly run: (program: string, args: ReadonlyArray<string>, cwd: string) => Promise<Ended>
   /** Processes whose environment or command line names this world. */
   readonly processes: () => ReadonlyArray<string>
-  /** Resolves when the predicate holds; fails after 20 seconds. */
+  /** Resolves when the predicate holds; fails after two minutes. */
   readonly until: (what: string, predicate: () => boolean) => Promise<void>
   readonly events: (file: string) => ReadonlyArray<StoredEvent>
 }
@@ -136,7 +136,7 @@ export const makeWorld = (
       })
 
   const until = async (what: string, predicate: () => boolean) => {
-    const limit = performance.now() + 20_000
+    const limit = performance.now() + 120_000
     while (!predicate()) {
       if (performance.now() > limit) throw new Error(`waited in vain for ${what}`)
       await new Promise((done) => setTimeout(done, 10))

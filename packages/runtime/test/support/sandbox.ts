@@ -219,7 +219,7 @@ export const runAs = (
       cwd: world.worktree,
       env: { ...env },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: 20_000,
+      timeout: 120_000,
       killSignal: "SIGKILL",
       ...identity(world.who)
     })

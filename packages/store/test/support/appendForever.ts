@@ -9,7 +9,7 @@ import { goalIdOf } from "./values.js"
 
 const [address = ""] = process.argv.slice(2)
 const database = address.startsWith("postgres:")
-  ? Database.layerPostgres({ url: Redacted.make(address) })
+  ? Database.layerPostgres({ url: Redacted.make(address), connectTimeout: "30 seconds" })
   : Database.layerSqlite({ filename: address })
 
 const drive = Effect.gen(function* () {

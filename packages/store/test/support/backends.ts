@@ -89,7 +89,9 @@ export const places: ReadonlyArray<{
     available: hasPostgres,
     database: Effect.map(newSchema, ({ url }) => ({
       address: url.href,
-      layer: Layer.orDie(Database.layerPostgres({ url: Redacted.make(url.href), maxConnections: 3 }))
+      layer: Layer.orDie(
+        Database.layerPostgres({ url: Redacted.make(url.href), maxConnections: 3, connectTimeout: "30 seconds" })
+      )
     }))
   }
 ].map(({ available, database, name }) => ({

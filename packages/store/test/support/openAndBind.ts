@@ -7,7 +7,7 @@ import { bindingInput } from "./values.js"
 
 const [address = "", goal = ""] = process.argv.slice(2)
 const database = address.startsWith("postgres:")
-  ? Database.layerPostgres({ url: Redacted.make(address) })
+  ? Database.layerPostgres({ url: Redacted.make(address), connectTimeout: "30 seconds" })
   : Database.layerSqlite({ filename: address })
 
 process.stdout.write("ready\n")

@@ -12,7 +12,7 @@ import { Effect, Layer, Redacted } from "effect"
 
 const address = process.env["DRIVER_TEST_POSTGRES_URL"] ?? "postgres://postgres@127.0.0.1:5432/test"
 
-const connect = PgClient.make({ url: Redacted.make(address), connectTimeout: "3 seconds", maxConnections: 2 }).pipe(
+const connect = PgClient.make({ url: Redacted.make(address), connectTimeout: "30 seconds", maxConnections: 2 }).pipe(
   Effect.provide(Reactivity.layer)
 )
 
@@ -51,5 +51,7 @@ export const newSchema = Effect.gen(function* () {
 
 /** A migrated database in a schema of its own. */
 export const layerPostgresTest: Layer.Layer<SqlClient> = Layer.unwrapScoped(
-  Effect.map(newSchema, ({ url }) => Database.layerPostgres({ url: Redacted.make(url.href), maxConnections: 3 }))
+  Effect.map(newSchema, ({ url }) =>
+    Database.layerPostgres({ url: Redacted.make(url.href), maxConnections: 3, connectTimeout: "30 seconds" })
+  )
 ).pipe(Layer.orDie)
