@@ -105,7 +105,7 @@ const heard: Effect.Effect<ToolSpans> = Effect.map(parentSpan(), (outside) => {
   })
 
   return {
-    during: (work) =>
+    during: <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
       Effect.acquireUseRelease(
         Effect.map(parentSpan(), (span) => {
           turn = span

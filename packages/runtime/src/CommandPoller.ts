@@ -58,9 +58,11 @@ export const poll = (options: CommandPollerOptions): Effect.Effect<void, never, 
           Effect.logWarning(`What is asked of goals could not be read, this is tried again: ${error.message}`)
         )
       )
-    yield* keepLooking({
-      look,
-      ticks: options.ticks === undefined ? store.changed : Stream.merge(store.changed, options.ticks),
-      every: options.every ?? Duration.seconds(1)
-    })
+    yield* Effect.asVoid(
+      keepLooking({
+        look,
+        ticks: options.ticks === undefined ? store.changed : Stream.merge(store.changed, options.ticks),
+        every: options.every ?? Duration.seconds(1)
+      })
+    )
   })
