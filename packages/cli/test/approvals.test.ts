@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { makeWorld, outcomeOf, writeHello } from "./support/process.js"
 
-// An agent that waits for a person is not idle, however long that takes.
-const config = (timeout: string) => `agent: { kind: stub, scenario: scenario.json, idle_limit: 500 millis }
+// An agent that waits for a person is not idle, however long that takes. The limit is more than an agent needs to start.
+const config = (timeout: string) => `agent: { kind: stub, scenario: scenario.json, idle_limit: 5 seconds }
 sandbox: { mode: "off" }
 permission:
   ask: { timeout: ${timeout} }
@@ -86,14 +86,14 @@ describe.concurrent("driver approvals", () => {
   })
 
   it("denies when nobody answers in time", async (context) => {
-    const { asked, driver, ends, events, run } = start(context, "2 seconds")
+    const { asked, driver, ends, events, run } = start(context, "6 seconds")
     const { id } = await asked()
     const ended = await run.ended
     assert.strictEqual(ended.code, 0, ended.stderr)
     assert.deepStrictEqual(ends(), ["timed_out"])
     assert.strictEqual(events().filter(({ _tag }) => _tag === "AttemptStarted").length, 1)
     const rationales = events().flatMap((it) => (it._tag === "DecisionMade" ? [it.decision.rationale] : []))
-    assert.include(rationales, "ask: nobody answered within 2s")
+    assert.include(rationales, "ask: nobody answered within 6s")
     const late = await driver(["approve", id])
     assert.match(late.stderr, /nobody answered in time, and the call was denied/)
   })
