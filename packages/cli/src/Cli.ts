@@ -53,7 +53,7 @@ export interface Composition<E extends { readonly message: string }, R> {
   /** For `serve`. */
   readonly serve: (settings: Settings, options: ServeOptions) => Layer.Layer<Serving, E, R | Host>
   /** For `sessions`, `worktrees`, `rollback` and `prune`. */
-  readonly goals: (settings: Settings) => Layer.Layer<Workspace | BindingStore, E, R>
+  readonly goals: (settings: Settings) => Layer.Layer<Workspace | BindingStore | GoalStore, E, R>
   /** For `policy`. */
   readonly analyzer: (programs: Programs) => Layer.Layer<CommandAnalyzer, E, R>
   /** For `policy diff`. */
@@ -290,7 +290,9 @@ export const makeCli = <E extends { readonly message: string }, R>(
     {
       goals: Args.repeated(goalName),
       config,
-      force: Options.boolean("force").pipe(Options.withDescription("Remove undelivered work as well")),
+      force: Options.boolean("force").pipe(
+        Options.withDescription("Remove undelivered work as well, and goals that have not ended when they are named")
+      ),
       eventsOf: Options.text("events-of").pipe(
         Options.withDescription(
           "Forget the events that wait for this one, hook:NAME or nats, and remove nothing else; can be given several times"

@@ -5,12 +5,14 @@ import { loadSettings } from "@driver/cli/Settings"
 import { SessionId } from "@driver/domain/Binding"
 import { Goal, GoalId } from "@driver/domain/Goal"
 import { BindingStore } from "@driver/runtime/BindingStore"
+import { GoalRow, GoalStore } from "@driver/runtime/GoalStore"
+import * as JournalMemory from "@driver/runtime/JournalMemory"
 import { Workspace } from "@driver/runtime/Workspace"
 import * as WorkspaceMemory from "@driver/runtime/WorkspaceMemory"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Either, Layer, Option } from "effect"
+import { Context, DateTime, Effect, Either, Layer, Option } from "effect"
 import { runCli } from "./support/cli.js"
 import { directoryWith } from "./support/files.js"
 import * as TestHost from "./support/TestHost.js"
@@ -31,9 +33,11 @@ const bind = (goalId: GoalId) =>
     })
   )
 
+const stores = Layer.mergeAll(WorkspaceMemory.layer(), BindingStore.layerMemory(), JournalMemory.layer())
+
 /** Two goals with workspaces, one of them with two checkpoints and a binding; a third that only has a dead binding. */
 const world = Effect.gen(function* () {
-  const context = yield* Layer.build(Layer.merge(WorkspaceMemory.layer(), BindingStore.layerMemory()))
+  const context = yield* Layer.build(stores)
   yield* Effect.gen(function* () {
     const workspace = yield* Workspace
     const store = yield* BindingStore
@@ -60,7 +64,8 @@ const world = Effect.gen(function* () {
     working,
     driver,
     workspace: Context.get(context, Workspace),
-    store: Context.get(context, BindingStore)
+    store: Context.get(context, BindingStore),
+    goals: Context.get(context, GoalStore)
   }
 }).pipe(Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer)))
 
@@ -215,6 +220,27 @@ describe("driver prune", () => {
     })
   )
 
+  it.scopedLive("leaves alone what has not ended, unless it is named and forced", () =>
+    Effect.gen(function* () {
+      const { driver, goals, store, workspace } = yield* world
+      // Its driver was killed: nobody works on it.
+      const goal = new Goal({ id: one, description: "x" })
+      yield* goals.put(new GoalRow({ goal, state: "running", repository: "/r", submittedAt: yield* DateTime.now }))
+      for (const args of [
+        ["prune", "--force"],
+        ["prune", "7c9e6679"]
+      ]) {
+        const { code, stdout } = yield* driver(...args)
+        assert.strictEqual(code, 0)
+        assert.match(stdout, /Kept 7c9e66\d\d: it has not ended: `driver resume 7c9e6679-/)
+        assert.isTrue((yield* workspace.list).some(({ goalId }) => goalId === one))
+        assert.lengthOf(yield* store.listActive, 1)
+      }
+      yield* driver("prune", "7c9e6679", "--force")
+      assert.deepStrictEqual(yield* workspace.list, [])
+    })
+  )
+
   it.scopedLive("removes the binding of a goal that has no workspace any more", () =>
     Effect.gen(function* () {
       const { driver, store } = yield* world
@@ -232,7 +258,7 @@ describe("driver prune", () => {
         Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer))
       )
       const seen: Array<unknown> = []
-      const context = yield* Layer.build(Layer.merge(WorkspaceMemory.layer(), BindingStore.layerMemory()))
+      const context = yield* Layer.build(stores)
       yield* Effect.flatMap(Context.get(context, Workspace).ensure(new Goal({ id: one, description: "x" })), () =>
         Effect.provide(bind(one), context)
       )

@@ -4,6 +4,7 @@
  */
 import type { GoalId } from "@driver/domain/Goal"
 import { BindingStore } from "@driver/runtime/BindingStore"
+import { GoalStore } from "@driver/runtime/GoalStore"
 import { Outbox } from "@driver/runtime/Outbox"
 import { Workspace } from "@driver/runtime/Workspace"
 import * as Effect from "effect/Effect"
@@ -25,7 +26,10 @@ export interface PruneArguments {
 
 type Kept = { readonly goalId: GoalId; readonly reason: string }
 
-/** `stateDirectory` has the locks: a goal that a driver is working on, in whatever process, is left alone, also when it is named. */
+/**
+ * `stateDirectory` has the locks: a goal that a driver is working on, in whatever process, is left alone, also when it is named.
+ * One that has not ended, whose driver was killed or which is paused, goes only when it is named and that is forced.
+ */
 export const prune = ({ force, goals, json }: PruneArguments, stateDirectory: string) =>
   Effect.gen(function* () {
     const { stdout } = yield* Host
@@ -41,10 +45,13 @@ export const prune = ({ force, goals, json }: PruneArguments, stateDirectory: st
     const locked = yield* Effect.forEach(wanted, (goalId) =>
       Effect.map(Effect.either(GoalLock.acquire(stateDirectory, goalId)), (lock) => ({ goalId, lock }))
     )
-    const idle = locked.flatMap(({ goalId, lock }) => (Either.isRight(lock) ? [goalId] : []))
-    const kept: ReadonlyArray<Kept> = locked.flatMap(({ goalId, lock }) =>
-      Either.isLeft(lock) ? [{ goalId, reason: lock.left.message }] : []
-    )
+    const rows = yield* (yield* GoalStore).list(["queued", "running"])
+    const unfinished = new Set(force && goals.length > 0 ? [] : rows.map(({ goal }) => goal.id))
+    const idle = locked.flatMap(({ goalId, lock }) => (Either.isRight(lock) && !unfinished.has(goalId) ? [goalId] : []))
+    const kept: ReadonlyArray<Kept> = locked.flatMap(({ goalId, lock }) => {
+      if (Either.isLeft(lock)) return [{ goalId, reason: lock.left.message }]
+      return unfinished.has(goalId) ? [{ goalId, reason: notEnded(goalId) }] : []
+    })
     const withWorkspace = idle.filter((goalId) => entries.some((entry) => entry.goalId === goalId))
     const result =
       withWorkspace.length === 0 ? { removed: [], kept: [] } : yield* workspace.prune(withWorkspace, { force })
@@ -70,6 +77,9 @@ export const prune = ({ force, goals, json }: PruneArguments, stateDirectory: st
         .join("")
     )
   }).pipe(Effect.scoped)
+
+const notEnded = (goalId: GoalId): string =>
+  `it has not ended: \`driver resume ${goalId}\` goes on with it, \`driver cancel ${goalId}\` before that ends it; name it with --force to drop it with its work`
 
 export interface ForgetArguments {
   /** Consumers of the outbox: `hook:NAME`, `nats`. */
