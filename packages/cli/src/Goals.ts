@@ -107,6 +107,9 @@ export const weaknessOf = (
         : undefined
     }
     case "FileMatches": {
+      if (/^\/|^(\.\/)*\.\.(\/|$)/.test(criterion.path)) {
+        return { reason: `${criterion.path} lies outside of the workspace: this never holds`, cannotFail: false }
+      }
       const anything = matchesAnything(criterion.regex)
       if (criterion.required) {
         return anything

@@ -85,7 +85,7 @@ const modeOf = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.map(fs.stat(path), ({ mode }) => mode & 0o777))
 
 const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Scope.Scope | FileSystem.FileSystem>) =>
-  it.scopedLive(name, () => test().pipe(Effect.provide(NodeContext.layer)), 30_000)
+  it.scopedLive(name, () => test().pipe(Effect.provide(NodeContext.layer)))
 
 describe("PermissionSocket", () => {
   describe("its files", () => {

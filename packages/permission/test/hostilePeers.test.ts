@@ -293,9 +293,9 @@ describe("A peer of the gate's socket that", () => {
       Effect.gen(function* () {
         const { answers, closing, growth, slowest } = yield* beside(peer)
         assert.isAtLeast(answers, 2)
-        assert.isBelow(slowest, 5_000, "the slowest answer of the well-behaved one, in milliseconds")
+        assert.isBelow(slowest, 60_000, "the slowest answer of the well-behaved one, in milliseconds")
         assert.isBelow(growth, peer.growth ?? 150, "what the process grew by, in megabytes")
-        assert.isBelow(closing, 5_000, "how long it took to close, in milliseconds")
+        assert.isBelow(closing, 60_000, "how long it took to close, in milliseconds")
       }).pipe(Effect.provide(NodeContext.layer))
     )
   }

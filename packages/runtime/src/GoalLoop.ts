@@ -27,7 +27,7 @@ import type { Agent } from "@driver/agent/Agent"
 import type { GateError, PermissionGate } from "@driver/agent/PermissionGate"
 import { BudgetExhaustedEvent, GoalCompleted, GoalRecovered, GoalStarted } from "@driver/domain/DriverEvent"
 import type { Goal } from "@driver/domain/Goal"
-import { type AttemptOutcome, Cancelled, Continue, Delivery, Escalate, GoalOutcome } from "@driver/domain/Outcome"
+import { type AttemptOutcome, Cancelled, Continue, Delivery, Done, Escalate, GoalOutcome } from "@driver/domain/Outcome"
 import { exhaustedAxis, updateUsage } from "@driver/domain/Usage"
 import { trusted } from "@driver/domain/Wire"
 import * as Cause from "effect/Cause"
@@ -153,8 +153,10 @@ const run = (
           Effect.scoped(drive(goal, control, continued, settings)),
           Effect.flatMap(lease.lost, Effect.fail)
         ).pipe(Effect.interruptible, Effect.exit)
+    // What is expected is in the outcome, in words.
     if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
-      yield* Effect.logError("The goal could not go on", exit.cause)
+      const log = Option.isSome(Cause.failureOption(exit.cause)) ? Effect.logDebug : Effect.logError
+      yield* log("The goal could not go on", exit.cause)
     }
     const outcomeWith = (unfinished: Option.Option<string>) =>
       Effect.map(outcomeOf(goal, control, exit, unfinished), control.redactor.value)
@@ -307,7 +309,7 @@ const alreadyMet = (run: GoalRun.GoalRun): Effect.Effect<void, AcceptanceError |
     yield* showProgress(run.control, (yield* run.control.journal.state).loop)
   })
 
-/** Hands accepted work over, once. */
+/** Hands accepted work over, once. Not interruptible until it is known what came of it: a merge that is done is never forgotten. */
 const deliver = (run: GoalRun.GoalRun): Effect.Effect<Option.Option<Delivery>, JournalError, Workspace> =>
   Effect.gen(function* () {
     const { control, goal, settings } = run
@@ -317,9 +319,10 @@ const deliver = (run: GoalRun.GoalRun): Effect.Effect<Option.Option<Delivery>, J
     const { mode } = settings.delivery
     const delivery = yield* workspace.deliver(goal, deliveryOf(settings.delivery, goal.description)).pipe(
       Effect.map(({ summary }) => new Delivery({ mode, delivered: true, summary })),
-      Effect.catchAll((error) => Effect.succeed(new Delivery({ mode, delivered: false, summary: error.message })))
+      Effect.catchAll((error) => Effect.succeed(new Delivery({ mode, delivered: false, summary: error.message }))),
+      Effect.tap((delivery) => control.journal.write(new WorkDelivered({ delivery }, trusted))),
+      Effect.uninterruptible
     )
-    yield* control.journal.write(new WorkDelivered({ delivery }, trusted))
     if (delivery.delivered && settings.cleanup === "on_done") {
       yield* Effect.catchAll(workspace.cleanup(goal.id), (error) =>
         Effect.logWarning("Could not clean the workspace up", error)
@@ -338,6 +341,7 @@ const outcomeOf = (
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const progress = yield* control.progress.get
+    const { delivery } = yield* control.journal.state
     const running = Option.match(progress.activeSince, { onNone: () => 0, onSome: (since) => Math.max(0, now - since) })
     const ending: Ending = Exit.match(exit, {
       onSuccess: (it) =>
@@ -347,10 +351,11 @@ const outcomeOf = (
         }),
       onFailure: (cause) => ({
         outcome: Option.match(unfinished, {
-          onNone: () => outcomeOfCause(cause),
+          // Cancelled when its work was accepted and handed over already.
+          onNone: () => (Cause.isInterrupted(cause) && Option.isSome(delivery) ? new Done({}) : outcomeOfCause(cause)),
           onSome: (reason) => new Continue({ reason })
         }),
-        delivery: Option.none()
+        delivery
       })
     })
     return new GoalOutcome(
@@ -376,7 +381,7 @@ const outcomeOf = (
 const outcomeOfCause = (cause: Cause.Cause<DriverFault>): AttemptOutcome => {
   const failure = Cause.failureOption(cause)
   if (Option.isSome(failure)) return new Escalate({ reason: failure.value.message, by: "driver" })
-  if (Cause.isInterruptedOnly(cause)) return new Cancelled({})
+  if (Cause.isInterrupted(cause)) return new Cancelled({})
   return new Escalate({
     reason: `the driver broke a promise of its own: ${Cause.pretty(cause).split("\n")[0]}`,
     by: "driver"

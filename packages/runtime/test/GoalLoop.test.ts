@@ -1,7 +1,7 @@
 import { AgentEvent, AgentExited, AgentNotJson, AgentUnavailable } from "@driver/agent/Agent"
 import { asks, compacted, ended, failed, fails, hangs, ScriptedAgentLog } from "@driver/agent/AgentScripted"
 import type { ToolCall } from "@driver/agent/PermissionGate"
-import { Budget, type Goal } from "@driver/domain/Goal"
+import { Budget, type Goal, LlmJudge } from "@driver/domain/Goal"
 import { BudgetExhausted, Cancelled, Done, Escalate } from "@driver/domain/Outcome"
 import { AllowOnce, Deny } from "@driver/domain/Permission"
 import { TokenUsage } from "@driver/domain/Usage"
@@ -838,6 +838,91 @@ What the last turn changed:
         })
       )
     )
+  )
+
+  it.effect("takes a judge that has other words each time for the same failure", () => {
+    const seen: Array<ReadonlyArray<string>> = []
+    return Effect.gen(function* () {
+      yield* runGoal(goalWith({ acceptance: [new LlmJudge({ criterion: "It is friendly." })] }))
+      assert.deepStrictEqual(seen, [["0 criterion 0"], ["0 criterion 0"]])
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [[ended()], [ended()], [ended()]],
+          verdicts: ["It is cold.", "One misses a kind word.", true],
+          stuck: ({ turns }) => {
+            seen.push(turns.at(-1)?.failures ?? [])
+            return StuckDecision.Fine()
+          }
+        })
+      )
+    )
+  })
+
+  for (const [every, turns] of [
+    [1, [1, 2, 3]],
+    [2, [2]],
+    [0, []]
+  ] as const) {
+    it.effect(`tells of its progress every ${every} turns`, () =>
+      Effect.gen(function* () {
+        yield* runGoal(goalWith())
+        const told = (yield* published).flatMap((it) => (it._tag === "Progress" ? [it.turn] : []))
+        assert.deepStrictEqual(told, [...turns])
+      }).pipe(
+        Effect.provide(
+          TestDriver({
+            script: [[ended()], [ended()], [ended()]],
+            verdicts: ["no", "no", true],
+            settings: { progressEveryTurns: every }
+          })
+        )
+      )
+    )
+  }
+
+  it.effect("works without a checkpoint that could not be made", () =>
+    Effect.gen(function* () {
+      const outcome = yield* runGoal(goalWith())
+      assert.deepStrictEqual([outcome.outcome, outcome.totalTurns], [new Done({}), 1])
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [[ended()]],
+          workspace: {
+            checkpoint: () =>
+              new WorkspaceError({ operation: "checkpoint", reason: "disk_full", detail: "no space is left" })
+          }
+        })
+      )
+    )
+  )
+
+  it.effect("ends with its last event when something of the driver breaks", () =>
+    Effect.gen(function* () {
+      const { outcome } = yield* runGoal(goalWith())
+      assert.deepInclude(outcome, { _tag: "Escalate", by: "driver" })
+      assert.include(
+        outcome._tag === "Escalate" ? outcome.reason : "",
+        "broke a promise of its own: Error: out of order"
+      )
+      assert.strictEqual((yield* publishedTags).at(-1), "GoalCompleted")
+      assert.deepStrictEqual(yield* Effect.flatMap(Driver, (driver) => driver.list), [])
+    }).pipe(
+      Effect.provide(
+        TestDriver({ script: [[ended()]], workspace: { ensure: () => Effect.die(new Error("out of order")) } })
+      )
+    )
+  )
+
+  it.effect("tells a session that goes on nothing of an older one's summary", () =>
+    Effect.gen(function* () {
+      yield* Effect.flatMap(CompactSummaryStore, (store) => store.store(goalId, 1, "half of it is done"))
+      yield* runGoal(goalWith())
+      const [first, second] = yield* prompts
+      assert.include(first ?? "", "half of it is done")
+      assert.notInclude(second ?? "", "half of it is done")
+    }).pipe(Effect.provide(TestDriver({ script: [[ended()], [ended()]], verdicts: ["no", true] })))
   )
 
   it.effect("runs post-turn hooks in the background: one that fails or never ends changes nothing", () =>

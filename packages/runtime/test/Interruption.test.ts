@@ -17,7 +17,7 @@ import { GoalLoop } from "@driver/runtime/GoalLoop"
 import { ReplayDecision } from "@driver/runtime/ReplayPolicy"
 import { Workspace } from "@driver/runtime/Workspace"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Duration, Effect, Layer, Option, Ref, Stream, TestClock } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Option, Ref, Stream, TestClock } from "effect"
 import { goalId, goalWith, journal, publishedTags, services, type World } from "./support/world.js"
 
 /** Where the loop is held: once, at the first call, `before` it happens or `after` it has happened. */
@@ -203,23 +203,47 @@ const untilHeld = Effect.gen(function* () {
   yield* Deferred.await(reached)
 })
 
+const isDelivery = ({ point }: Hold) => point === "workspace.deliver"
+
 describe("GoalLoop cancelled", () => {
-  it.effect.each(holdNames)("%s leaves nothing behind and publishes its end", ([, hold]) =>
-    Effect.gen(function* () {
-      const driver = yield* Driver
-      const handle = yield* driver.spawn(goalWith())
-      yield* untilHeld
-      yield* driver.cancel(goalId)
-      const outcome = yield* handle.await
-      assert.deepStrictEqual(outcome.outcome, new Cancelled({}))
-      const tags = yield* publishedTags
-      assert.deepStrictEqual([tags[0], tags.at(-1)], ["GoalStarted", "GoalCompleted"])
-      assert.strictEqual(tags.filter((it) => it === "GoalCompleted").length, 1)
-      assert.deepStrictEqual(yield* driver.list, [])
-      assert.strictEqual(yield* Ref.get((yield* Held).open), 0)
-      const record = yield* Effect.flatMap(ScriptedAgentLog, (log) => log.current)
-      assert.strictEqual(record.closed, record.opened.length)
-    }).pipe(Effect.provide(held(eventful, hold)))
+  it.effect.each(holdNames.filter(([, hold]) => !isDelivery(hold)))(
+    "%s leaves nothing behind and publishes its end",
+    ([, hold]) =>
+      Effect.gen(function* () {
+        const driver = yield* Driver
+        const handle = yield* driver.spawn(goalWith())
+        yield* untilHeld
+        yield* driver.cancel(goalId)
+        const outcome = yield* handle.await
+        assert.deepStrictEqual(outcome.outcome, new Cancelled({}))
+        const tags = yield* publishedTags
+        assert.deepStrictEqual([tags[0], tags.at(-1)], ["GoalStarted", "GoalCompleted"])
+        assert.strictEqual(tags.filter((it) => it === "GoalCompleted").length, 1)
+        assert.deepStrictEqual(yield* driver.list, [])
+        assert.strictEqual(yield* Ref.get((yield* Held).open), 0)
+        const record = yield* Effect.flatMap(ScriptedAgentLog, (log) => log.current)
+        assert.strictEqual(record.closed, record.opened.length)
+      }).pipe(Effect.provide(held(eventful, hold)))
+  )
+
+  it.effect.each(holdNames.filter(([, hold]) => isDelivery(hold)))(
+    "%s finishes the delivery, and says that it is done",
+    ([, hold]) =>
+      Effect.gen(function* () {
+        const driver = yield* Driver
+        const handle = yield* driver.spawn(goalWith())
+        yield* untilHeld
+        const cancelling = yield* Effect.fork(driver.cancel(goalId))
+        yield* TestClock.adjust("1 minute")
+        assert.notInclude(yield* publishedTags, "GoalCompleted")
+        yield* Deferred.succeed((yield* Held).release, undefined)
+        yield* Fiber.join(cancelling)
+        const { delivery, outcome } = yield* handle.await
+        assert.deepStrictEqual(outcome, new Done({}))
+        assert.isTrue(Option.exists(delivery, ({ delivered }) => delivered))
+        assert.strictEqual((yield* publishedTags).at(-1), "GoalCompleted")
+        assert.strictEqual(yield* Ref.get((yield* Held).open), 0)
+      }).pipe(Effect.provide(held(eventful, hold)))
   )
 
   it.effect.each([["while it sleeps"], ["while it is paused"]])("%s leaves nothing behind", ([where]) =>
@@ -251,7 +275,7 @@ describe("GoalLoop paused", () => {
       // The turn in flight may have had its beginning published just now; none may have started after it.
       assert.isAtMost(yield* turnsStarted, Math.max(turns, 1))
       const held = (yield* driver.list).length === 1
-      assert.strictEqual(held, hold.point !== "workspace.deliver")
+      assert.strictEqual(held, !isDelivery(hold))
       if (held) yield* driver.resume(goalId)
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual((yield* handle.await).outcome, new Done({}))

@@ -303,6 +303,9 @@ describe("WorkspaceGit ensure", () => {
       yield* workspace.deliver(goal, { mode: "branch", message: "Say hello" })
       assert.strictEqual(git(place.repository, "show", `driver/${goal.id}:hello.txt`), "hi")
       assert.throws(() => git(place.repository, "rev-parse", "--verify", "--quiet", "HEAD"))
+      // What the first goal left is nothing to start from.
+      const next = yield* workspace.ensure(newGoal())
+      assert.deepStrictEqual(contents(next.path), {})
     })
   )
 

@@ -4,7 +4,7 @@
  */
 import type { Goal } from "@driver/domain/Goal"
 import { GoalOutcome } from "@driver/domain/Outcome"
-import type * as FileSystem from "@effect/platform/FileSystem"
+import * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -18,7 +18,7 @@ import type { AgentKind } from "../Config.js"
 import { EndWith, outcomeCode } from "../exitCode.js"
 import { loadGoal } from "../Goals.js"
 import { Host, type Output } from "../Host.js"
-import { describeIssue, type InputError } from "../InputError.js"
+import { describeIssue, fileError, type InputError } from "../InputError.js"
 import { outcomeLines, type Renderer } from "../Render.js"
 import { type RunError, RunGoal } from "../RunGoal.js"
 import { type LoadOptions, loadSettings, type Settings } from "../Settings.js"
@@ -42,8 +42,19 @@ export const run = <E, R>(args: RunArguments, layer: (settings: Settings) => Lay
     const { file, goal, warnings } = yield* loadGoal(args.goal, configured)
     for (const warning of warnings) yield* host.stderr.write(`warning: ${printable(describeIssue(warning))}\n`)
     const settings = yield* withAgentOf(goal, file, options, configured)
+    yield* checkScenario(settings)
     const program = Effect.scoped(drive(goal, { json: args.json, transient: false }))
     yield* Effect.provide(program, layer(settings))
+  })
+
+/** Before a turn is spent on it. */
+const checkScenario = ({ agent, file }: Settings): Effect.Effect<void, InputError, FileSystem.FileSystem> =>
+  Effect.gen(function* () {
+    if (agent.kind !== "stub" || Option.isNone(agent.scenario)) return
+    const fs = yield* FileSystem.FileSystem
+    if (yield* Effect.orElseSucceed(fs.exists(agent.scenario.value), () => false)) return
+    const where = Option.getOrElse(file, () => "the configuration")
+    yield* fileError(where, `agent.scenario: there is no file ${agent.scenario.value}`)
   })
 
 /** The goal names its agent; the command line has the last word. */

@@ -171,7 +171,10 @@ export const makeRepositories = Effect.fnUntraced(function* (options: {
     if (resolved.exitCode === 0) {
       return text(resolved)
     }
-    const unborn = (yield* inGitDirectory(["rev-list", "-n", "1", "--all"])).stdout.length === 0
+    // What goals before this one have left are no commits of the repository's own.
+    const ours = ["refs/driver/*", "refs/heads/driver/*"].map((pattern) => `--exclude=${pattern}`)
+    const unborn =
+      (yield* inGitDirectory(["rev-list", "-n", "1", "--single-worktree", ...ours, "--all"])).stdout.length === 0
     if (base !== "HEAD" || !unborn) {
       return yield* fail(
         "ensure",

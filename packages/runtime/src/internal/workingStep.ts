@@ -14,7 +14,7 @@ import {
   Progress,
   ReplayDecided
 } from "@driver/domain/DriverEvent"
-import type { GoalId } from "@driver/domain/Goal"
+import type { Goal, GoalId } from "@driver/domain/Goal"
 import { AttemptResult } from "@driver/domain/Outcome"
 import { charge, totalTokens, type Usage, updateUsage } from "@driver/domain/Usage"
 import type { AcceptanceVerdict, CriterionResult } from "@driver/domain/Verdict"
@@ -144,7 +144,7 @@ export const workingStep = (
         turn,
         next: nextOnWire(route.next),
         usage,
-        trace: traceOnWire(traceOf(report, judged)),
+        trace: traceOnWire(traceOf(goal, report, judged)),
         diffStat: Option.match(judged.diff, { onNone: () => "", onSome: (it) => it.text }),
         messages: toldTo(now),
         contextTokens: report.contextTokens,
@@ -378,13 +378,17 @@ const compactionDue = (run: GoalRun, state: LoopState): Effect.Effect<Compaction
     })
   })
 
-const traceOf = (report: Attempt.AttemptReport, judged: Judged): TurnTrace => ({
-  failures: Option.match(judged.verdict, { onNone: () => [], onSome: (it) => failuresOf(it).map(failureKey) }),
+const traceOf = (goal: Goal, report: Attempt.AttemptReport, judged: Judged): TurnTrace => ({
+  failures: Option.match(judged.verdict, { onNone: () => [], onSome: (it) => failuresOf(it).map(failureKey(goal)) }),
   diffEmpty: Option.exists(judged.diff, (it) => it.filesChanged === 0),
   toolCalls: report.toolCalls
 })
 
-const failureKey = (failure: CriterionResult): string => `${failure.index} ${failure.criterion}: ${failure.message}`
+/** The same for the same failure: a model has other words for it each time. */
+const failureKey =
+  ({ acceptance }: Goal) =>
+  ({ criterion, index, message }: CriterionResult): string =>
+    acceptance[index]?._tag === "LlmJudge" ? `${index} ${criterion}` : `${index} ${criterion}: ${message}`
 
 const extrasOf = (
   report: Attempt.AttemptReport,

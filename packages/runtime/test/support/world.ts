@@ -61,6 +61,8 @@ export interface World {
   readonly decisions?: Layer.Layer<DecisionStore>
   /** Why accepted work cannot be handed over. */
   readonly undeliverable?: WorkspaceError
+  /** What stands in for the workspace's own. */
+  readonly workspace?: Partial<Workspace["Type"]>
   readonly settings?: Partial<GoalLoopSettings>
   readonly hooks?: ReadonlyArray<PostTurnHook>
 }
@@ -105,12 +107,11 @@ export const services = (world: World) =>
     WorkspaceMemory.layer({ diffs: world.diffs ?? [] }).pipe(
       Layer.map((context) => {
         const { undeliverable } = world
-        return undeliverable === undefined
-          ? context
-          : Context.add(context, Workspace, {
-              ...Context.get(context, Workspace),
-              deliver: () => Effect.fail(undeliverable)
-            })
+        return Context.add(context, Workspace, {
+          ...Context.get(context, Workspace),
+          ...(undeliverable === undefined ? {} : { deliver: () => Effect.fail(undeliverable) }),
+          ...world.workspace
+        })
       })
     ),
     Layer.succeed(ReplayPolicy, {
