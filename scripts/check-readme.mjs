@@ -93,6 +93,8 @@ for (const readme of readmes) {
       const name = named ?? `${readme.replace(/\W+/g, "-")}-${index + 1}.ts`
       writeFileSync(join(out, name), code)
       toCheck.push({ where, name, run: named !== undefined })
+      const lines = code.trimEnd().split("\n").length
+      if (lines > 41) offences.push(`${where}: an example has at most 40 lines and its name, this has ${lines}`)
     } else if (language === "yaml") {
       const named = /^# (\S+)$/.exec(first)?.[1]
       if (named === undefined) offences.push(`${where}: the first line of a yaml block names its file`)
@@ -109,7 +111,7 @@ for (const readme of readmes) {
         const cwd = script === undefined ? repository : root
         // npm wants the reader's own home, with its settings.
         const as = script === undefined ? env : process.env
-        const result = spawnSync("bash", ["-c", line], { cwd, env: as, encoding: "utf8", timeout: 120_000 })
+        const result = spawnSync("bash", ["-c", line], { cwd, env: as, encoding: "utf8", timeout: 600_000 })
         printed += result.stdout
         if (result.status !== 0) {
           offences.push(
@@ -143,7 +145,7 @@ if (toCheck.length > 0) {
   )
   writeFileSync(join(out, "vitest.config.ts"), 'export default { test: { include: ["*.test.ts"] } }\n')
   const run = (where, command, args) => {
-    const result = spawnSync(command, args, { cwd: root, encoding: "utf8", timeout: 120_000 })
+    const result = spawnSync(command, args, { cwd: root, encoding: "utf8", timeout: 600_000 })
     if (result.status !== 0) offences.push(`${where}:\n${result.stdout}${result.stderr}`)
   }
   run("type check of the ts blocks", "npx", ["--no-install", "tsc", "-p", "build/readme"])

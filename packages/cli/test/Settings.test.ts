@@ -402,6 +402,12 @@ describe("loadGoal", () => {
       "acceptance: [{ file: a, matches: 'x', required: false }]",
       [/passes as well when the file is missing/]
     ],
+    [
+      "a file above the workspace",
+      "acceptance: [{ file: ../a, matches: x }]",
+      [/\.\.\/a lies outside of the workspace/]
+    ],
+    ["a file by its absolute path", "acceptance: [{ file: /a, matches: x }]", [/\/a lies outside of the workspace/]],
     ["one good criterion among others", "acceptance: [{ shell: 'true' }, { shell: npm test }]", [/always succeeds/]],
     ["expecting a failure", "acceptance: [{ shell: 'true', expected_exit: 1 }]", []],
     ["expecting output", "acceptance: [{ shell: 'echo $X', stdout_must_match: y }]", []],

@@ -113,7 +113,7 @@ describe("driver run", () => {
       const { root } = yield* run(
         ["--config", "conf.yaml", "--events", "log.jsonl", "--agent", "stub", "goal.yaml"],
         endingWith(outcome()),
-        { "conf.yaml": "agent: { scenario: s.yaml }\nbudget: { max_turns: 3 }" }
+        { "conf.yaml": "agent: { scenario: s.yaml }\nbudget: { max_turns: 3 }", "s.yaml": "turns: []\n" }
       )
       const [call] = yield* asked
       assert.strictEqual(call?.goal.description, "Make greet polite")
@@ -128,7 +128,11 @@ describe("driver run", () => {
   it.live("lets the goal name its agent, and the command line have the last word", () =>
     Effect.gen(function* () {
       const { asked, endingWith } = yield* runWorld
-      const files = { "goal.yaml": `agent: stub\n${goalFile}`, "driver.yaml": "agent: { scenario: s.yaml }" }
+      const files = {
+        "goal.yaml": `agent: stub\n${goalFile}`,
+        "driver.yaml": "agent: { scenario: s.yaml }",
+        "s.yaml": "turns: []\n"
+      }
       yield* run(["goal.yaml"], endingWith(outcome()), files)
       yield* run(["goal.yaml", "--agent", "claude-code"], endingWith(outcome()), files)
       assert.deepStrictEqual(
@@ -138,6 +142,17 @@ describe("driver run", () => {
       const unknown = yield* run(["goal.yaml"], endingWith(outcome()), { "goal.yaml": `agent: gpt\n${goalFile}` })
       assert.strictEqual(unknown.code, 2)
       assert.match(unknown.stderr, /goal\.yaml: agent: there is no agent backend "gpt", only claude-code and stub\n$/)
+    })
+  )
+
+  it.live("refuses a scenario that is not there before anything is begun", () =>
+    Effect.gen(function* () {
+      const { asked, endingWith } = yield* runWorld
+      const config = { "driver.yaml": "agent: { kind: stub, scenario: nope.yaml }" }
+      const { code, root, stderr } = yield* run(["goal.yaml"], endingWith(outcome()), config)
+      assert.strictEqual(code, 2)
+      assert.strictEqual(stderr, `driver: ${root}/driver.yaml: agent.scenario: there is no file ${root}/nope.yaml\n`)
+      assert.deepStrictEqual(yield* asked, [])
     })
   )
 
