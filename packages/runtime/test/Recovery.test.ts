@@ -72,57 +72,68 @@ const acceptance = (work: Ref.Ref<number>) =>
   })
 
 /** What outlives a driver, and a journal that refuses every append after the first `healthy` ones of this life. */
-const world = Effect.gen(function* () {
-  const work = yield* Ref.make(0)
-  const left = yield* Ref.make(Number.POSITIVE_INFINITY)
-  /** The database is away, or full: worth another try. */
-  const away = yield* Ref.make(false)
-  const stores = yield* Layer.build(
-    Layer.provideMerge(Leases.layer({ owner: "test", heartbeatEvery: Duration.days(30) }), JournalMemory.layer())
-  )
-  const base = yield* Layer.build(
-    services({
-      compact: ({ contextTokens }) =>
-        Option.exists(contextTokens, (used) => used >= 700)
-          ? Option.some({ reason: "token_pressure", focus: "x" } as const)
-          : Option.none()
-    })
-  )
-  const agent = yield* Layer.build(layerScripted(script(work), { compactions }))
-  const journal = Context.get(stores, Journal)
-  const mortal: Journal["Type"] = {
-    ...journal,
-    append: (records) =>
-      Effect.flatMap(Effect.all([Ref.updateAndGet(left, (it) => it - 1), Ref.get(away)]), ([it, isAway]) =>
-        isAway
-          ? new StoreError({ operation: "Journal.append", detail: "the disk is full", retryable: true })
-          : it < 0
-            ? new StoreError({ operation: "Journal.append", detail: "the driver is dead", retryable: false })
-            : journal.append(records)
-      )
-  }
-  const everything = Context.merge(base, stores).pipe(
-    Context.merge(agent),
-    Context.merge(yield* Layer.build(acceptance(work))),
-    Context.merge(yield* Layer.build(ReplayPolicy.layer())),
-    Context.add(Journal, mortal)
-  )
-  /** One life of a driver: all its fibers end with it. */
-  const live = <A, E>(
-    healthy: number,
-    use: Effect.Effect<A, E, Driver | Journal>,
-    leases = Context.get(stores, Leases)
-  ) =>
-    Effect.zipRight(
-      Ref.set(left, healthy),
-      use.pipe(
-        Effect.provide(Layer.provideMerge(Driver.layerSuspending, GoalLoop.layer())),
-        Effect.provide(Context.add(everything, Leases, leases))
-      )
+const worldOf = (script: (work: Ref.Ref<number>) => AgentScript) =>
+  Effect.gen(function* () {
+    const work = yield* Ref.make(0)
+    const left = yield* Ref.make(Number.POSITIVE_INFINITY)
+    /** The database is away, or full: worth another try. */
+    const away = yield* Ref.make(false)
+    const stores = yield* Layer.build(
+      Layer.provideMerge(Leases.layer({ owner: "test", heartbeatEvery: Duration.days(30) }), JournalMemory.layer())
     )
-  const log = Context.get(agent, ScriptedAgentLog)
-  return { away, leases: Context.get(stores, Leases), live, journal, store: Context.get(stores, GoalStore), log, work }
-})
+    const base = yield* Layer.build(
+      services({
+        compact: ({ contextTokens }) =>
+          Option.exists(contextTokens, (used) => used >= 700)
+            ? Option.some({ reason: "token_pressure", focus: "x" } as const)
+            : Option.none()
+      })
+    )
+    const agent = yield* Layer.build(layerScripted(script(work), { compactions }))
+    const journal = Context.get(stores, Journal)
+    const mortal: Journal["Type"] = {
+      ...journal,
+      append: (records) =>
+        Effect.flatMap(Effect.all([Ref.updateAndGet(left, (it) => it - 1), Ref.get(away)]), ([it, isAway]) =>
+          isAway
+            ? new StoreError({ operation: "Journal.append", detail: "the disk is full", retryable: true })
+            : it < 0
+              ? new StoreError({ operation: "Journal.append", detail: "the driver is dead", retryable: false })
+              : journal.append(records)
+        )
+    }
+    const everything = Context.merge(base, stores).pipe(
+      Context.merge(agent),
+      Context.merge(yield* Layer.build(acceptance(work))),
+      Context.merge(yield* Layer.build(ReplayPolicy.layer())),
+      Context.add(Journal, mortal)
+    )
+    /** One life of a driver: all its fibers end with it. */
+    const live = <A, E>(
+      healthy: number,
+      use: Effect.Effect<A, E, Driver | Journal>,
+      leases = Context.get(stores, Leases)
+    ) =>
+      Effect.zipRight(
+        Ref.set(left, healthy),
+        use.pipe(
+          Effect.provide(Layer.provideMerge(Driver.layerSuspending, GoalLoop.layer())),
+          Effect.provide(Context.add(everything, Leases, leases))
+        )
+      )
+    const log = Context.get(agent, ScriptedAgentLog)
+    return {
+      away,
+      leases: Context.get(stores, Leases),
+      live,
+      journal,
+      store: Context.get(stores, GoalStore),
+      log,
+      work
+    }
+  })
+
+const world = worldOf(script)
 
 const runGoal = Effect.gen(function* () {
   const driver = yield* Driver
@@ -182,7 +193,33 @@ describe("a goal whose driver dies", () => {
     })
   )
 
-  it.scoped("goes on with the operator's pause, messages and limit, and with what is left of a sleep", () =>
+  it.scoped("sleeps for what is left when it was asleep", () =>
+    Effect.gen(function* () {
+      const { journal, live, log } = yield* worldOf((work) => [
+        [ended({ text: `{"__driver_sleep__": true, "duration_ms": 3600000, "reason": "CI runs"}` })],
+        [runs(() => Ref.set(work, 2)), ended()]
+      ])
+      const prompts = Effect.map(log.current, (it) => it.prompts.length)
+      const spawned = Effect.flatMap(Driver, (driver) => driver.spawn(goalWith()))
+      yield* live(Number.POSITIVE_INFINITY, Effect.zipRight(spawned, TestClock.adjust("20 minutes")))
+      assert.strictEqual(foldAll(yield* journal.read(goalId)).loop.phase._tag, "Sleeping")
+      yield* TestClock.adjust("10 minutes")
+      yield* live(
+        Number.POSITIVE_INFINITY,
+        Effect.gen(function* () {
+          const handle = yield* spawned
+          yield* TestClock.adjust("29 minutes")
+          assert.strictEqual(yield* prompts, 1)
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual((yield* handle.await).outcome._tag, "Done")
+          assert.strictEqual(yield* prompts, 2)
+        })
+      )
+      assert.deepStrictEqual(verify(yield* journal.read(goalId)).violations, [])
+    })
+  )
+
+  it.scoped("goes on with the operator's pause, messages and limit", () =>
     Effect.gen(function* () {
       const { journal, live } = yield* world
       yield* live(
