@@ -9,8 +9,8 @@ const runs = 15
 
 /** Each beside a floor of its own: what the machine gives to one changes within seconds. */
 const floors = []
-const above = (milliseconds) => {
-  const floor = nodeFloor(3)
+const above = (milliseconds, env) => {
+  const floor = nodeFloor(3, env)
   floors.push(floor)
   return milliseconds - floor
 }
@@ -53,7 +53,7 @@ await withWorld(1_000, async ({ directory, env, repository }) => {
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line))
       .find((entry) => entry.event === "prompt")
-    times.push(above(prompt.read_at - started))
+    times.push(above(prompt.read_at - started, env))
   }
   report(
     "driver run until the first prompt, above node -e 0",

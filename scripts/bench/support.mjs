@@ -17,12 +17,12 @@ export const quantile = (numbers, q) => {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
 }
 
-/** Milliseconds of `node -e 0`, median: what any program on Node costs here and now. */
-export const nodeFloor = (runs = 15) =>
+/** Milliseconds of `node -e 0`, median: what any program on Node costs here and now, in the environment of what is measured. */
+export const nodeFloor = (runs = 15, env = process.env) =>
   median(
     Array.from({ length: runs }, () => {
       const started = performance.now()
-      spawnSync(process.execPath, ["-e", "0"])
+      spawnSync(process.execPath, ["-e", "0"], { env })
       return performance.now() - started
     })
   )
