@@ -24,7 +24,7 @@ export const ensureInstalled = () => {
  */
 export const ensureFetched = () => {
   if (isInstalled()) return
-  say("Installing the locked dependencies (npm ci) …")
+  say("Installing the locked dependencies (npm ci); then one of them is compiled, which takes a minute or two …")
   npm("ci", "--no-audit", "--no-fund", "--ignore-scripts")
   return ["npm", "rebuild"]
 }

@@ -407,6 +407,8 @@ describe("loadGoal", () => {
       "acceptance: [{ file: ../a, matches: x }]",
       [/\.\.\/a lies outside of the workspace/]
     ],
+    ["a file above it by a detour", "acceptance: [{ file: a/../../b, matches: x }]", [/lies outside of the workspace/]],
+    ["a file inside by a detour", "acceptance: [{ file: ./a/../..b, matches: x }]", []],
     ["a file by its absolute path", "acceptance: [{ file: /a, matches: x }]", [/\/a lies outside of the workspace/]],
     ["one good criterion among others", "acceptance: [{ shell: 'true' }, { shell: npm test }]", [/always succeeds/]],
     ["expecting a failure", "acceptance: [{ shell: 'true', expected_exit: 1 }]", []],

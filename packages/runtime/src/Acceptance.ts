@@ -175,7 +175,7 @@ type Evaluators =
 /** What one criterion says, before it is put into a `CriterionResult`. */
 interface Finding {
   readonly passed: boolean
-  /** The same finding gives the same sentence, so that repetition is noticed: no times in it. */
+  /** The same finding gives the same sentence, so that repetition is noticed: no times in it. A judge's is the model's own. */
   readonly message: string
   readonly evidence?: string
 }

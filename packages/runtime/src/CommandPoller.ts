@@ -58,11 +58,9 @@ export const poll = (options: CommandPollerOptions): Effect.Effect<void, never, 
           Effect.logWarning(`What is asked of goals could not be read, this is tried again: ${error.message}`)
         )
       )
-    yield* Effect.asVoid(
-      keepLooking({
-        look,
-        ticks: options.ticks === undefined ? store.changed : Stream.merge(store.changed, options.ticks),
-        every: options.every ?? Duration.seconds(1)
-      })
-    )
+    yield* keepLooking({
+      look,
+      ticks: options.ticks === undefined ? store.changed : Stream.merge(store.changed, options.ticks),
+      every: options.every ?? Duration.seconds(1)
+    })
   })

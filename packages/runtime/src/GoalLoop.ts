@@ -20,8 +20,8 @@
  * the same. The arrows are pure and live in `GoalFold` and `LoopState`.
  *
  * Pause holds the loop in `Ready`, never inside a turn. Cancel is interruption: it
- * works anywhere, the goal's scope cleans up, and the goal still gets its outcome
- * and its last event.
+ * works anywhere but in the delivery of accepted work, which is finished first, the
+ * goal's scope cleans up, and the goal still gets its outcome and its last event.
  */
 import type { Agent } from "@driver/agent/Agent"
 import type { GateError, PermissionGate } from "@driver/agent/PermissionGate"
@@ -105,8 +105,8 @@ export class GoalLoop extends Context.Tag("@driver/runtime/GoalLoop")<
      * Drives the goal to its end and resolves with how it ended; never fails. A goal that another driver left in the
      * middle goes on there.
      *
-     * Interrupting it cancels the goal: `control.outcome` is set to `Cancelled` and the last event is published before
-     * the fiber ends. By then nothing that the goal started is left.
+     * Interrupting it cancels the goal: `control.outcome` is set to `Cancelled`, or to `Done` when its work was handed
+     * over already, and the last event is published before the fiber ends. By then nothing that the goal started is left.
      *
      * A goal that has not ended, and is gone on with when it is resumed, has no last event and an outcome of `Continue`:
      * when `control.suspending` is set as it is interrupted, and when its journal or its lease cannot be kept.

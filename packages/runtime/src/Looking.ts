@@ -7,7 +7,7 @@ import { forEachPulled } from "./internal/forEachPulled.js"
 
 /**
  * Looks now, after every tick, and `every` so often for what other processes wrote; never twice at once. However many
- * ticks there are during a look, one look follows. Ends with the scope. Resolves with another way to tick.
+ * ticks there are during a look, one look follows; a look can ask for another one. Ends with the scope.
  */
 export const keepLooking = (options: {
   readonly look: (tick: Effect.Effect<void>) => Effect.Effect<void>
@@ -15,7 +15,7 @@ export const keepLooking = (options: {
   readonly every: Duration.DurationInput
   /** Least time between a look's end and the next one. Default none. */
   readonly gap?: Duration.DurationInput
-}): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
+}): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const due = yield* Effect.makeLatch(false)
     const tick = Effect.asVoid(due.open)
@@ -25,5 +25,4 @@ export const keepLooking = (options: {
     yield* Effect.forkScoped(
       Effect.forever(Effect.all([look, pause, Effect.timeoutOption(due.await, options.every)], { discard: true }))
     )
-    return tick
   })

@@ -124,7 +124,10 @@ export class Workspace extends Context.Tag("@driver/runtime/Workspace")<
     readonly diff: (goalId: GoalId, maxBytes: number) => Effect.Effect<string, WorkspaceError>
     /** True when nothing is modified, staged or untracked. */
     readonly isClean: (goalId: GoalId) => Effect.Effect<boolean, WorkspaceError>
-    /** Hands the work over. A conflict is reported as `conflict` and changes nothing. */
+    /**
+     * Hands the work over. A conflict is reported as `conflict` and changes nothing. It has to end by itself: the loop
+     * does not interrupt it, so that a merge that was made is known of.
+     */
     readonly deliver: (goal: Goal, delivery: Delivery) => Effect.Effect<Delivered, WorkspaceError>
     /** Removes the directory; the branch and the checkpoints stay. Refused as `undelivered_work` when files would be lost, unless forced. */
     readonly cleanup: (goalId: GoalId, options?: { readonly force?: boolean }) => Effect.Effect<void, WorkspaceError>

@@ -16,7 +16,7 @@ import { type CallInput, decideCall, StuckDecision, defaults as stuckDefaults } 
 import { WorkspaceError } from "@driver/runtime/Workspace"
 import { WorkspaceLog } from "@driver/runtime/WorkspaceMemory"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, Option, Ref, TestClock } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer, Logger, Option, Ref, TestClock } from "effect"
 import { goalId, goalWith, published, publishedTags, TestDriver, type World } from "./support/world.js"
 
 const tokens = (input: number) => new TokenUsage({ input, output: 1, cacheRead: 2, cacheCreation: 3 })
@@ -913,6 +913,44 @@ What the last turn changed:
         TestDriver({ script: [[ended()]], workspace: { ensure: () => Effect.die(new Error("out of order")) } })
       )
     )
+  )
+
+  it.effect("is cancelled also when something breaks while it is cleaned up", () =>
+    Effect.gen(function* () {
+      const driver = yield* Driver
+      const handle = yield* driver.spawn(goalWith())
+      yield* TestClock.adjust("1 second")
+      yield* driver.cancel(goalId)
+      assert.deepStrictEqual((yield* handle.await).outcome, new Cancelled({}))
+    }).pipe(
+      Effect.provide(
+        TestDriver({
+          script: [[ended()]],
+          workspace: { ensure: () => Effect.onInterrupt(Effect.never, () => Effect.die(new Error("out of order"))) }
+        })
+      )
+    )
+  )
+
+  it.effect("logs what nobody expects, and leaves to the outcome what it says in words", () =>
+    Effect.gen(function* () {
+      const fails = new WorkspaceError({ operation: "ensure", reason: "base_not_found", detail: "no commit" })
+      const errorsOf = (why: Effect.Effect<never, WorkspaceError>) =>
+        Effect.gen(function* () {
+          const logged: Array<string> = []
+          const logger = Logger.make(({ logLevel, message }) => {
+            if (logLevel._tag === "Error") logged.push(String(message))
+          })
+          const { outcome } = yield* runGoal(goalWith()).pipe(
+            Effect.provide(TestDriver({ workspace: { ensure: () => why } })),
+            Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+          )
+          assert.deepInclude(outcome, { _tag: "Escalate", by: "driver" })
+          return logged
+        })
+      assert.deepStrictEqual(yield* errorsOf(fails), [])
+      assert.deepStrictEqual(yield* errorsOf(Effect.die(new Error("out of order"))), ["The goal could not go on"])
+    })
   )
 
   it.effect("tells a session that goes on nothing of an older one's summary", () =>

@@ -248,14 +248,12 @@ const make = (settings: DispatcherSettings): Effect.Effect<Dispatcher["Type"], n
       ticks: Stream.fromPubSub(turned),
       every: settings.lookEvery
     })
-    yield* Effect.asVoid(
-      keepLooking({
-        look: () => look,
-        ticks: Stream.merge(store.changed, Stream.fromPubSub(turned)),
-        every: settings.lookEvery,
-        gap: settings.lookGap
-      })
-    )
+    yield* keepLooking({
+      look: () => look,
+      ticks: Stream.merge(store.changed, Stream.fromPubSub(turned)),
+      every: settings.lookEvery,
+      gap: settings.lookGap
+    })
 
     return Dispatcher.of({
       runner: runnerOf,
