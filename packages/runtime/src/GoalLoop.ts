@@ -381,7 +381,7 @@ const outcomeOf = (
 const outcomeOfCause = (cause: Cause.Cause<DriverFault>): AttemptOutcome => {
   const failure = Cause.failureOption(cause)
   if (Option.isSome(failure)) return new Escalate({ reason: failure.value.message, by: "driver" })
-  if (Cause.isInterrupted(cause)) return new Cancelled({})
+  if (Cause.isInterruptedOnly(cause)) return new Cancelled({})
   return new Escalate({
     reason: `the driver broke a promise of its own: ${Cause.pretty(cause).split("\n")[0]}`,
     by: "driver"

@@ -915,23 +915,6 @@ What the last turn changed:
     )
   )
 
-  it.effect("is cancelled also when something breaks while it is cleaned up", () =>
-    Effect.gen(function* () {
-      const driver = yield* Driver
-      const handle = yield* driver.spawn(goalWith())
-      yield* TestClock.adjust("1 second")
-      yield* driver.cancel(goalId)
-      assert.deepStrictEqual((yield* handle.await).outcome, new Cancelled({}))
-    }).pipe(
-      Effect.provide(
-        TestDriver({
-          script: [[ended()]],
-          workspace: { ensure: () => Effect.onInterrupt(Effect.never, () => Effect.die(new Error("out of order"))) }
-        })
-      )
-    )
-  )
-
   it.effect("logs what nobody expects, and leaves to the outcome what it says in words", () =>
     Effect.gen(function* () {
       const fails = new WorkspaceError({ operation: "ensure", reason: "base_not_found", detail: "no commit" })
